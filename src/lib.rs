@@ -1,0 +1,2 @@
+//! Dynamic function tracing for AArch64 kernels that are not Linux.
+#![no_std]
