@@ -1,0 +1,13 @@
+//! The newcomer's kernel.
+#![no_std]
+#![no_main]
+
+virt::entry!(main);
+
+fn main() {
+    virt::println!(
+        "hello from EL{}, text {:x?}",
+        virt::boot_el(),
+        virt::mmu::text()
+    );
+}

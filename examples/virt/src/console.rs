@@ -1,0 +1,82 @@
+//! `print!`, `println!` and the received bytes, over the board's UART.
+//!
+//! The lock is held with interrupts masked, so that an interrupt handler may print too. Code that may run while this core
+//! already prints (a tracer on a function below `print!`) uses [`try_print`], which drops instead of waiting for itself.
+
+use crate::{board, irq, pl011::Pl011};
+use core::fmt::{self, Write};
+use spin::Mutex;
+
+// SAFETY: the board's UART, in the device window that boot.S maps; only this file drives it.
+static UART: Mutex<Pl011> = Mutex::new(unsafe { Pl011::new(board::UART_BASE) });
+
+struct Out<'a>(&'a Pl011);
+
+impl Write for Out<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.0.send(b'\r');
+            }
+            self.0.send(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Sets the UART up; boot calls it.
+pub(crate) fn init() {
+    UART.lock().init();
+}
+
+/// Prints. Waits for the console, so never from code that may interrupt a print on the same core.
+pub fn print(text: fmt::Arguments) {
+    irq::masked(|| {
+        // An argument's own Display may fail; what came before it has been printed.
+        let _ = Out(&UART.lock()).write_fmt(text);
+    });
+}
+
+/// Prints if nobody is printing; otherwise the text is dropped and the answer is false.
+pub fn try_print(text: fmt::Arguments) -> bool {
+    irq::masked(|| match UART.try_lock() {
+        Some(uart) => Out(&uart).write_fmt(text).is_ok(),
+        None => false,
+    })
+}
+
+/// Prints whoever holds the console: for the last words of a kernel.
+pub fn force_print(text: fmt::Arguments) {
+    // SAFETY: a second handle on the same registers; the worst that can happen is interleaved text.
+    let uart = unsafe { Pl011::new(board::UART_BASE) };
+    let _ = Out(&uart).write_fmt(text);
+}
+
+/// The next byte received, if there is one.
+pub fn receive() -> Option<u8> {
+    irq::masked(|| UART.lock().receive())
+}
+
+/// Switches the receive interrupt ([`board::UART_IRQ`]) on or off.
+pub fn receive_interrupt(on: bool) {
+    irq::masked(|| UART.lock().receive_interrupt(on));
+}
+
+/// Waits until all that was printed has left.
+pub fn flush() {
+    // SAFETY: as in `force_print`; this one only reads.
+    unsafe { Pl011::new(board::UART_BASE) }.flush();
+}
+
+/// Prints to the console.
+#[macro_export]
+macro_rules! print {
+    ($($arg:tt)*) => { $crate::console::print(format_args!($($arg)*)) };
+}
+
+/// Prints to the console, with a newline.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print!("\n") };
+    ($($arg:tt)*) => { $crate::console::print(format_args!("{}\n", format_args!($($arg)*))) };
+}

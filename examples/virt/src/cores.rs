@@ -1,0 +1,110 @@
+//! The other cores: started through PSCI, each with its own stack, MMU and vectors as the boot core has them.
+//!
+//! PSCI: Arm DEN 0022, CPU_ON. QEMU offers it by HVC when the machine has no EL2, by SMC when it has.
+
+use crate::board;
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
+use core::arch::asm;
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
+use spin::Mutex;
+
+const CPU_ON_64: u64 = 0xc400_0003;
+const AFFINITY0: u64 = 0xff;
+
+static MAINS: [Mutex<Option<fn(usize)>>; board::MAX_CORES] =
+    [const { Mutex::new(None) }; board::MAX_CORES];
+static ONLINE: AtomicU32 = AtomicU32::new(1);
+
+/// Why a core did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// There is no stack for this core: raise `MAX_CORES` in board.rs and in linker.ld.
+    TooMany {
+        /// The core asked for.
+        core: usize,
+    },
+    /// The firmware refused; give QEMU a larger `-smp` if the code is -2 (invalid parameters).
+    Firmware {
+        /// The core asked for.
+        core: usize,
+        /// PSCI's answer: -2 no such core, -4 already on, -5 on its way.
+        code: i64,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::TooMany { core } => write!(
+                f,
+                "core {core} has no stack: MAX_CORES is {}",
+                board::MAX_CORES
+            ),
+            Self::Firmware { core, code } => {
+                write!(f, "PSCI CPU_ON of core {core} answered {code}")
+            }
+        }
+    }
+}
+
+/// The number of the core that runs this, from 0.
+#[inline]
+pub fn index() -> usize {
+    (MPIDR_EL1.get() & AFFINITY0) as usize
+}
+
+/// The cores that run, a bit each.
+pub fn online() -> u32 {
+    ONLINE.load(Ordering::Acquire)
+}
+
+/// Starts core `core`; it runs `main(core)` with interrupts masked, and waits for ever when that returns.
+/// Returns when the core is on its way: [`online`] says when it has arrived.
+///
+/// # Errors
+///
+/// [`StartError::TooMany`] beyond [`board::MAX_CORES`], [`StartError::Firmware`] with PSCI's answer.
+pub fn start_core(core: usize, main: fn(usize)) -> Result<(), StartError> {
+    unsafe extern "C" {
+        fn virt_secondary();
+    }
+    let slot = MAINS.get(core).ok_or(StartError::TooMany { core })?;
+    *slot.lock() = Some(main);
+    let entry = virt_secondary as *const () as u64;
+    match psci(CPU_ON_64, core as u64, entry, core as u64) {
+        0 => Ok(()),
+        code => Err(StartError::Firmware { core, code }),
+    }
+}
+
+fn psci(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {
+    let answer: u64;
+    if crate::boot_el() == 2 {
+        // SAFETY: the SMC calling convention keeps everything but x0..x17.
+        unsafe {
+            asm!("smc #0", inlateout("x0") function => answer, in("x1") x1, in("x2") x2, in("x3") x3,
+                clobber_abi("C"))
+        };
+    } else {
+        // SAFETY: as above.
+        unsafe {
+            asm!("hvc #0", inlateout("x0") function => answer, in("x1") x1, in("x2") x2, in("x3") x3,
+                clobber_abi("C"))
+        };
+    }
+    answer as i64
+}
+
+/// A further core, with MMU, caches and a stack; `boot.S` calls it.
+#[unsafe(no_mangle)]
+extern "C" fn virt_start_secondary(core: usize) -> ! {
+    ONLINE.fetch_or(1 << core, Ordering::AcqRel);
+    let main = MAINS.get(core).and_then(|main| *main.lock());
+    if let Some(main) = main {
+        main(core);
+    }
+    loop {
+        aarch64_cpu::asm::wfi();
+    }
+}

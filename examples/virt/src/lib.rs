@@ -1,0 +1,54 @@
+//! Board support for QEMU's `virt` machine: boot, MMU, vectors, GIC, timer, console, cores, PMU, exit.
+//!
+//! It is what the examples, the test kernels and the benches stand on; nothing of the tracer is in here, except
+//! [`platform`], the contract's implementation that the tests share. A kernel is:
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//! virt::entry!(main);
+//! fn main() {
+//!     virt::println!("hello");
+//! } // returning leaves QEMU with code 0
+//! ```
+//!
+//! and a build.rs that passes `-T<absolute path of linker.ld>` to the linker.
+#![no_std]
+#![cfg(target_os = "none")]
+
+pub mod board;
+mod boot;
+pub mod console;
+pub mod cores;
+#[cfg(feature = "heap")]
+pub mod heap;
+pub mod irq;
+pub mod mmu;
+pub mod pl011;
+
+pub use boot::boot_el;
+pub use cores::start_core;
+pub use mmu::text_alias;
+
+#[cfg(feature = "panic-handler")]
+mod panic;
+
+/// Leaves QEMU with `code` through semihosting; QEMU must run with `-semihosting`.
+pub fn exit(code: u32) -> ! {
+    use qemu_exit::QEMUExit;
+    console::flush();
+    qemu_exit::AArch64::new().exit(code)
+}
+
+/// Names the function that runs after boot: `fn main()` or `fn main() -> !`, at EL1 with interrupts masked.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        #[allow(unreachable_code, reason = "a main that never returns is as welcome")]
+        extern "Rust" fn virt_main() -> ! {
+            $main();
+            $crate::exit(0)
+        }
+    };
+}

@@ -1,0 +1,120 @@
+//! The PL011 UART. Arm DDI 0183, "PrimeCell UART (PL011) Technical Reference Manual". QEMU's takes characters at once and needs no
+//! baud rate; a board's firmware has set it.
+
+use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
+use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
+use tock_registers::{register_bitfields, register_structs};
+
+register_bitfields! {
+    u32,
+    FR [
+        /// Transmit FIFO full.
+        TXFF OFFSET(5) NUMBITS(1) [],
+        /// Receive FIFO empty.
+        RXFE OFFSET(4) NUMBITS(1) [],
+        /// Busy: characters are still on the wire.
+        BUSY OFFSET(3) NUMBITS(1) []
+    ],
+    LCR_H [
+        WLEN OFFSET(5) NUMBITS(2) [EightBit = 3],
+        FEN OFFSET(4) NUMBITS(1) []
+    ],
+    CR [
+        RXE OFFSET(9) NUMBITS(1) [],
+        TXE OFFSET(8) NUMBITS(1) [],
+        UARTEN OFFSET(0) NUMBITS(1) []
+    ],
+    INT [
+        /// Receive timeout: characters wait below the FIFO's level.
+        RT OFFSET(6) NUMBITS(1) [],
+        RX OFFSET(4) NUMBITS(1) []
+    ]
+}
+
+register_structs! {
+    Registers {
+        (0x00 => data: ReadWrite<u32>),
+        (0x04 => _reserved0),
+        (0x18 => flags: ReadOnly<u32, FR::Register>),
+        (0x1c => _reserved1),
+        (0x2c => line: ReadWrite<u32, LCR_H::Register>),
+        (0x30 => control: ReadWrite<u32, CR::Register>),
+        (0x34 => _reserved2),
+        (0x38 => mask: ReadWrite<u32, INT::Register>),
+        (0x3c => _reserved3),
+        (0x44 => clear: WriteOnly<u32, INT::Register>),
+        (0x48 => @END),
+    }
+}
+
+/// One PL011.
+pub struct Pl011 {
+    registers: *const Registers,
+}
+
+// SAFETY: the registers are reached by volatile accesses only, which any core may make.
+unsafe impl Send for Pl011 {}
+
+impl Pl011 {
+    /// The UART at `base`.
+    ///
+    /// # Safety
+    ///
+    /// `base` is the address of a PL011 that is mapped as device memory, and nothing else drives it.
+    pub const unsafe fn new(base: usize) -> Self {
+        Self {
+            registers: core::ptr::with_exposed_provenance(base),
+        }
+    }
+
+    fn registers(&self) -> &Registers {
+        // SAFETY: `new`'s contract: the registers are there for as long as the kernel runs.
+        unsafe { &*self.registers }
+    }
+
+    /// Eight bits, FIFOs, both directions.
+    pub fn init(&self) {
+        let registers = self.registers();
+        registers.control.set(0);
+        registers
+            .line
+            .write(LCR_H::WLEN::EightBit + LCR_H::FEN::SET);
+        registers
+            .control
+            .write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
+    }
+
+    /// Sends one byte, waiting for room.
+    pub fn send(&self, byte: u8) {
+        let registers = self.registers();
+        while registers.flags.is_set(FR::TXFF) {
+            core::hint::spin_loop();
+        }
+        registers.data.set(byte.into());
+    }
+
+    /// The next byte received, if there is one.
+    pub fn receive(&self) -> Option<u8> {
+        let registers = self.registers();
+        if registers.flags.is_set(FR::RXFE) {
+            return None;
+        }
+        // The upper bits of the register are the byte's error flags.
+        Some(registers.data.get() as u8)
+    }
+
+    /// Waits until the last byte has left.
+    pub fn flush(&self) {
+        while self.registers().flags.is_set(FR::BUSY) {
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Asks for an interrupt when bytes have arrived, or no longer.
+    pub fn receive_interrupt(&self, on: bool) {
+        let registers = self.registers();
+        registers.clear.write(INT::RX::SET + INT::RT::SET);
+        let bit = u32::from(on);
+        registers.mask.modify(INT::RX.val(bit) + INT::RT.val(bit));
+    }
+}
