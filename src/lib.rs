@@ -1,2 +1,5 @@
 //! Dynamic function tracing for AArch64 kernels that are not Linux.
 #![no_std]
+
+pub mod glob;
+pub mod names;
