@@ -1,0 +1,84 @@
+//! Set-up: a compiler that can build instrumented kernels, and QEMU. Quick when nothing is to do.
+
+pub mod apt;
+pub mod emulator;
+pub mod probe;
+pub mod rust;
+pub mod sources;
+pub mod toolchain;
+pub mod version;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::ui::{say, took};
+use rust::Way;
+use toolchain::Toolchain;
+use version::Version;
+
+/// The repository's root.
+#[must_use]
+pub fn repo() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or_else(|| here.clone(), PathBuf::from)
+}
+
+/// Where set-up keeps what it fetched.
+#[must_use]
+pub fn setup_dir() -> PathBuf {
+    repo().join("target/setup")
+}
+
+/// What the other commands work with.
+pub struct Ready {
+    /// Compiler with the library's source.
+    pub toolchain: Toolchain,
+    /// Version of `qemu-system-aarch64`.
+    pub qemu: Version,
+}
+
+/// Everything that a kernel needs to be built and booted.
+///
+/// # Errors
+/// When no way leads to a compiler with rust-src, or to QEMU: says what a person can do.
+pub fn ready(way: Option<Way>) -> Result<Ready> {
+    let toolchain = compiler(way)?;
+    let qemu = emulator::ready(false)?;
+    say(format!("set-up: {}; QEMU {qemu}", toolchain.describe()));
+    Ok(Ready { toolchain, qemu })
+}
+
+/// A compiler with the library's source; `way` forces one way and keeps what it fetches under target/.
+///
+/// # Errors
+/// When no way works.
+pub fn compiler(way: Option<Way>) -> Result<Toolchain> {
+    if let Some(way) = way {
+        say(format!("set-up: rust-src by way `{}`", way.name()));
+        return way.go(false);
+    }
+    let mut tried = Vec::new();
+    for way in Way::ORDER {
+        let start = Instant::now();
+        if way != Way::Present {
+            say(format!("set-up: trying {}", way.name()));
+        }
+        match way.go(true) {
+            Ok(toolchain) => return Ok(toolchain),
+            Err(error) => {
+                let line = format!("{}: {error:#}", way.name());
+                say(format!("  {line} ({})", took(start)));
+                tried.push(line);
+            }
+        }
+    }
+    bail!(
+        "no way to the source of Rust's library (rust-src), which instrumented kernels need:\n  {}\n\
+         What helps: with rustup and a network, `rustup component add rust-src`; with a rustc of your distribution, \
+         its package of the library's source (rust-src) and lld; on Debian, a mirror in /etc/apt that has one of the \
+         versions above.",
+        tried.join("\n  ")
+    )
+}
