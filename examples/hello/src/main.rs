@@ -5,9 +5,5 @@
 virt::entry!(main);
 
 fn main() {
-    virt::println!(
-        "hello from EL{}, text {:x?}",
-        virt::boot_el(),
-        virt::mmu::text()
-    );
+    virt::println!("hello from EL{}", virt::boot_el());
 }

@@ -89,7 +89,11 @@ extern "C" fn virt_start(boot_el: usize) -> ! {
         safe fn virt_main() -> !;
     }
     BOOT_EL.store(boot_el, Ordering::Relaxed);
+    crate::trap::init();
     crate::console::init();
+    crate::gic::init();
+    crate::pmu::init();
+    crate::cores::init();
     #[cfg(feature = "heap")]
     crate::heap::init();
     virt_main()

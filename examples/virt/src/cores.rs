@@ -12,9 +12,17 @@ use spin::Mutex;
 const CPU_ON_64: u64 = 0xc400_0003;
 const AFFINITY0: u64 = 0xff;
 
-static MAINS: [Mutex<Option<fn(usize)>>; board::MAX_CORES] =
-    [const { Mutex::new(None) }; board::MAX_CORES];
+/// What a core runs, by its number.
+type Main = Mutex<Option<fn(usize)>>;
+
+static MAINS: [Main; board::MAX_CORES] = [const { Mutex::new(None) }; board::MAX_CORES];
 static ONLINE: AtomicU32 = AtomicU32::new(1);
+
+/// The software interrupt of [`synchronize`].
+const SYNC_SGI: u32 = 15;
+/// How many times a synchronisation was asked for, and which of them each core has seen.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+static SEEN: [AtomicU32; board::MAX_CORES] = [const { AtomicU32::new(0) }; board::MAX_CORES];
 
 /// Why a core did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +67,7 @@ pub fn online() -> u32 {
     ONLINE.load(Ordering::Acquire)
 }
 
-/// Starts core `core`; it runs `main(core)` with interrupts masked, and waits for ever when that returns.
+/// Starts core `core`; it runs `main(core)` with interrupts masked, and waits for interrupts for ever when that returns.
 /// Returns when the core is on its way: [`online`] says when it has arrived.
 ///
 /// # Errors
@@ -76,6 +84,39 @@ pub fn start_core(core: usize, main: fn(usize)) -> Result<(), StartError> {
         0 => Ok(()),
         code => Err(StartError::Firmware { core, code }),
     }
+}
+
+/// The boot core can be asked too; boot calls this.
+pub(crate) fn init() {
+    crate::irq::handle(SYNC_SGI, answer);
+}
+
+/// Makes every other running core take a context synchronisation event (the entry of an exception is one) before this
+/// returns. A core that has interrupts masked is waited for: never call this while holding a lock that another core
+/// takes with interrupts masked.
+pub fn synchronize() {
+    let me = index();
+    let others = online() & !(1 << me);
+    if others == 0 {
+        return;
+    }
+    let asked = ASKED.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+    crate::gic::sgi_all_others(SYNC_SGI);
+    for (core, seen) in SEEN.iter().enumerate() {
+        while others >> core & 1 == 1
+            && (seen.load(Ordering::Acquire).wrapping_sub(asked) as i32) < 0
+        {
+            // Two cores may ask each other with interrupts masked: each answers while it waits.
+            answer();
+        }
+    }
+}
+
+/// Takes a context synchronisation event on this core and says so.
+fn answer() {
+    let asked = ASKED.load(Ordering::Acquire);
+    aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
+    SEEN[index()].store(asked, Ordering::Release);
 }
 
 fn psci(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {
@@ -99,11 +140,18 @@ fn psci(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {
 /// A further core, with MMU, caches and a stack; `boot.S` calls it.
 #[unsafe(no_mangle)]
 extern "C" fn virt_start_secondary(core: usize) -> ! {
+    crate::trap::init();
+    crate::gic::init_core();
+    crate::pmu::init();
+    crate::irq::handle(SYNC_SGI, answer);
     ONLINE.fetch_or(1 << core, Ordering::AcqRel);
+    // What was patched before the others knew of this core is seen from here on.
+    answer();
     let main = MAINS.get(core).and_then(|main| *main.lock());
     if let Some(main) = main {
         main(core);
     }
+    crate::irq::unmask();
     loop {
         aarch64_cpu::asm::wfi();
     }

@@ -1,6 +1,11 @@
-//! Interrupts, on this core: mask and restore.
+//! Interrupts: mask and restore on this core, and the handlers that the vectors dispatch to.
 
+use crate::gic;
 use aarch64_cpu::registers::{DAIF, Readable, Writeable};
+use spin::Mutex;
+
+/// Interrupt numbers below this can have a handler: SGIs, PPIs and the first SPIs of the GIC.
+pub const COUNT: usize = 128;
 
 /// What [`save`] found: the interrupt mask to go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +30,7 @@ pub fn restore(before: Mask) {
 
 /// Lets interrupts in.
 pub fn unmask() {
-    // SAFETY: vectors are set before any Rust code runs.
+    // SAFETY: vectors are set before any kernel code runs.
     unsafe { core::arch::asm!("msr daifclr, #2", options(nostack)) };
 }
 
@@ -41,4 +46,45 @@ pub fn masked<R>(work: impl FnOnce() -> R) -> R {
 /// Whether this core takes interrupts now.
 pub fn enabled() -> bool {
     !DAIF.is_set(DAIF::I)
+}
+
+/// What an interrupt calls.
+type Handler = Mutex<Option<fn()>>;
+
+static HANDLERS: [Handler; COUNT] = [const { Mutex::new(None) }; COUNT];
+static ON_EXIT: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// Sets the handler of interrupt `number` and enables it: on this core for SGIs and PPIs (below 32), on the boot core for others.
+/// Handlers run with interrupts masked.
+///
+/// # Panics
+///
+/// When `number` is not below [`COUNT`].
+pub fn handle(number: u32, handler: fn()) {
+    masked(|| *HANDLERS[number as usize].lock() = Some(handler));
+    gic::enable(number);
+}
+
+/// Sets what runs after each interrupt, when the GIC is done with it and before the interrupted code goes on: the place
+/// where a scheduler switches tasks.
+pub fn set_exit_hook(hook: fn()) {
+    masked(|| *ON_EXIT.lock() = Some(hook));
+}
+
+/// Takes the pending interrupts to their handlers; the IRQ vector calls it.
+pub(crate) fn dispatch() {
+    while let Some(claim) = gic::claim() {
+        // The lock is free again before the handler runs: handlers may nest and may set handlers.
+        let handler = HANDLERS
+            .get(claim.number() as usize)
+            .and_then(|handler| *handler.lock());
+        if let Some(handler) = handler {
+            handler();
+        }
+        gic::complete(claim);
+    }
+    let hook = *ON_EXIT.lock();
+    if let Some(hook) = hook {
+        hook();
+    }
 }

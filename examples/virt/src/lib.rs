@@ -20,18 +20,24 @@ pub mod board;
 mod boot;
 pub mod console;
 pub mod cores;
+pub mod gic;
 #[cfg(feature = "heap")]
 pub mod heap;
 pub mod irq;
 pub mod mmu;
+#[cfg(feature = "panic-handler")]
+mod panic;
 pub mod pl011;
+pub mod pmu;
+pub mod timer;
+pub mod trap;
 
 pub use boot::boot_el;
 pub use cores::start_core;
+pub use gic::sgi_all_others;
+pub use irq::{restore as irq_restore, save as irq_save};
 pub use mmu::text_alias;
-
-#[cfg(feature = "panic-handler")]
-mod panic;
+pub use trap::set_sync_handler;
 
 /// Leaves QEMU with `code` through semihosting; QEMU must run with `-semihosting`.
 pub fn exit(code: u32) -> ! {

@@ -49,11 +49,8 @@ register_structs! {
 
 /// One PL011.
 pub struct Pl011 {
-    registers: *const Registers,
+    base: usize,
 }
-
-// SAFETY: the registers are reached by volatile accesses only, which any core may make.
-unsafe impl Send for Pl011 {}
 
 impl Pl011 {
     /// The UART at `base`.
@@ -62,14 +59,13 @@ impl Pl011 {
     ///
     /// `base` is the address of a PL011 that is mapped as device memory, and nothing else drives it.
     pub const unsafe fn new(base: usize) -> Self {
-        Self {
-            registers: core::ptr::with_exposed_provenance(base),
-        }
+        Self { base }
     }
 
     fn registers(&self) -> &Registers {
+        let registers = core::ptr::with_exposed_provenance::<Registers>(self.base);
         // SAFETY: `new`'s contract: the registers are there for as long as the kernel runs.
-        unsafe { &*self.registers }
+        unsafe { &*registers }
     }
 
     /// Eight bits, FIFOs, both directions.
