@@ -1,1 +1,9 @@
 //! The host side of aarch64-ftrace.
+//!
+//! After the link, [`embed`] writes the names of a kernel's callsites into the kernel itself, and [`check`] proves from
+//! the ELF file that the tracer's own code is never traced. The command `aftrace` is a thin layer over this library.
+#![forbid(unsafe_code)]
+
+pub mod demangle;
+mod grammar;
+pub mod names;
