@@ -1,5 +1,53 @@
 //! Dynamic function tracing for AArch64 kernels that are not Linux.
+//!
+//! Every function of a kernel built with `-Zpatchable-function-entry=4,2` has its own ops: a 64-bit literal before the
+//! function, found by one common trampoline from LR, as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS (Mark Rutland, 2023). One
+//! tracer on one function costs the same however many other tracers exist; a function without a tracer costs two
+//! instructions.
+//!
+//! Begin with [`Ftrace`], [`Ops`], [`Filter`] and [`Platform`]. The README has a whole kernel in 70 lines.
+//!
+//! The library needs no allocator and no unstable feature; the kernel's flags do. On a host that is not AArch64 it
+//! builds with entries that do nothing, so that all of its logic runs under `cargo test`.
 #![no_std]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod arch;
+pub mod cache;
+pub mod callsite;
+mod cpu;
+mod engine;
+mod error;
+mod filter;
+mod fregs;
 pub mod glob;
+mod image;
+pub mod insn;
+mod introspect;
+mod lock;
 pub mod names;
+mod notrace;
+mod ops;
+mod patch;
+mod plan;
+mod platform;
+mod registry;
+mod set;
+mod set_memory;
+mod table;
+mod text;
+mod tracer;
+
+pub use cpu::CpuArea;
+pub use engine::Applied;
+pub use error::{AliasError, Error, PatchError, Why, WriteFault};
+pub use filter::{Filter, MAX_PATTERNS};
+pub use fregs::Fregs;
+pub use image::Image;
+pub use introspect::{Callsite, Callsites, Reject, Rejects, Symbol};
+pub use ops::{EntryFn, Ops, TracerFn};
+pub use platform::Platform;
+pub use table::{Reason, TextRanges};
+pub use tracer::{Ftrace, InitReport};

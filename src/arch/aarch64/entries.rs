@@ -1,0 +1,107 @@
+//! The asm of asm/, with its offsets, and the register through which it finds this core's area.
+
+use crate::{callsite, cpu, fregs, insn, ops, set};
+use core::arch::global_asm;
+
+/// The call entries' frame: a Fregs and nothing else.
+const CALL_FRAME: usize = size_of::<crate::Fregs>();
+
+/// The set entries' frame: ip and parent, the guard slot, then the Fregs.
+#[repr(C, align(16))]
+struct SetFrame {
+    _ip_and_parent: [u64; 2],
+    slot: u64,
+    fregs: crate::Fregs,
+}
+
+// Fregs::sp promises that the traced function's stack begins where the Fregs ends.
+const _: () = assert!(
+    core::mem::offset_of!(SetFrame, fregs) + size_of::<crate::Fregs>() == size_of::<SetFrame>()
+);
+
+/// Whether arguments travel in vector registers on this target.
+const HAS_VECTORS: usize = cfg!(target_feature = "neon") as usize;
+
+macro_rules! entries {
+    ($cpu_area:literal) => {
+        global_asm!(
+            concat!(".macro FTRACE_CPU_AREA\n mrs x12, ", $cpu_area, "\n.endm\n"),
+            include_str!("../../../asm/frame.S"),
+            include_str!("../../../asm/ftrace_caller.S"),
+            include_str!("../../../asm/entry_call.S"),
+            include_str!("../../../asm/entry_set.S"),
+            INSN_SIZE = const insn::INSN_SIZE,
+            CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
+            OPS_ENTRY = const ops::offset::ENTRY,
+            OPS_FUNC = const ops::offset::FUNC,
+            FREGS_X = const fregs::offset::X,
+            FREGS_FP = const fregs::offset::FP,
+            FREGS_LINK = const fregs::offset::LINK,
+            FREGS_PC = const fregs::offset::PC,
+            FREGS_V = const fregs::offset::V,
+            HAS_VECTORS = const HAS_VECTORS,
+            CALL_FRAME = const CALL_FRAME,
+            SET_FRAME = const size_of::<SetFrame>(),
+            SET_SLOT = const core::mem::offset_of!(SetFrame, slot),
+            SET_FREGS = const core::mem::offset_of!(SetFrame, fregs),
+            SET_MEMBERS = const set::offset::MEMBERS,
+            SET_MEMBER_SIZE = const set::offset::MEMBER_SIZE,
+            CPU_GUARD = const cpu::offset::GUARD,
+            CPU_REFUSED = const cpu::offset::REFUSED,
+            DAIF_TO_SLOT = const cpu::offset::DAIF_TO_SLOT,
+        );
+
+        /// What the register holds: the area's address, or zero.
+        pub(super) fn cpu_area_register() -> u64 {
+            let area: u64;
+            // SAFETY: reading a software register has no effect.
+            unsafe {
+                core::arch::asm!(concat!("mrs {}, ", $cpu_area), out(reg) area, options(nomem, nostack, preserves_flags));
+            }
+            area
+        }
+
+        /// Sets the register.
+        pub(super) fn set_cpu_area_register(area: u64) {
+            // SAFETY: the kernel grants this register to the tracer (README, "Integration"). Not `nomem`: what is
+            // stored into the area before must stand before.
+            unsafe {
+                core::arch::asm!(concat!("msr ", $cpu_area, ", {}"), in(reg) area, options(nostack, preserves_flags));
+            }
+        }
+    };
+}
+
+#[cfg(not(feature = "percpu-tpidr-el1"))]
+entries!("tpidrro_el0");
+#[cfg(feature = "percpu-tpidr-el1")]
+entries!("tpidr_el1");
+
+/// The asm entries.
+pub(crate) mod entry {
+    use crate::ops::EntryFn;
+
+    unsafe extern "C" {
+        fn ftrace_entry_nop();
+        fn ftrace_entry_call();
+        fn ftrace_entry_call_guarded();
+        fn ftrace_entry_set();
+        fn ftrace_entry_set_guarded();
+        fn ftrace_entry_set_mixed();
+    }
+
+    pub(crate) const NOP: EntryFn = ftrace_entry_nop;
+    pub(crate) const CALL: EntryFn = ftrace_entry_call;
+    pub(crate) const CALL_GUARDED: EntryFn = ftrace_entry_call_guarded;
+    pub(crate) const SET: EntryFn = ftrace_entry_set;
+    pub(crate) const SET_GUARDED: EntryFn = ftrace_entry_set_guarded;
+    pub(crate) const SET_MIXED: EntryFn = ftrace_entry_set_mixed;
+}
+
+/// What the BLs reach.
+pub(crate) fn trampoline() -> usize {
+    unsafe extern "C" {
+        fn ftrace_caller();
+    }
+    ftrace_caller as *const () as usize
+}

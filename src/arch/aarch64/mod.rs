@@ -1,0 +1,31 @@
+//! The real thing: system registers by aarch64-cpu, one-instruction wrappers for what it has none.
+
+mod entries;
+mod image;
+mod live;
+
+pub(crate) use entries::{entry, trampoline};
+pub(crate) use image::image;
+pub(crate) use live::{LiveText, read_insn};
+
+use crate::cpu::CpuArea;
+use aarch64_cpu::registers::{CNTVCT_EL0, Readable as _};
+
+/// The virtual counter (Arm ARM DDI 0487, "CNTVCT_EL0").
+pub(crate) fn ticks() -> u64 {
+    CNTVCT_EL0.get()
+}
+
+static BOOT_CPU_AREA: CpuArea = CpuArea::new();
+
+/// Gives the boot core its area, unless the kernel has done so already.
+pub(crate) fn set_boot_cpu_area() {
+    if entries::cpu_area_register() == 0 {
+        set_cpu_area(&BOOT_CPU_AREA);
+    }
+}
+
+/// Gives this core its area.
+pub(crate) fn set_cpu_area(area: &'static CpuArea) {
+    entries::set_cpu_area_register(core::ptr::from_ref(area) as u64);
+}

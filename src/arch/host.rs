@@ -1,0 +1,80 @@
+//! Stand-ins for a host that is not AArch64: entries that are never run, memory that is read and written plainly.
+
+use crate::cache::CacheType;
+use crate::cpu::CpuArea;
+use crate::error::{Error, WriteFault};
+use crate::image::Image;
+use crate::insn::Insn;
+use crate::platform::Platform;
+use crate::text::Text;
+
+/// The asm entries.
+pub(crate) mod entry {
+    use crate::ops::EntryFn;
+
+    /// Never run: there is no callsite on this host. Each differs, as the real ones do.
+    macro_rules! entries {
+        ($($name:ident)*) => {
+            $(pub(crate) const $name: EntryFn = {
+                unsafe extern "C" fn entry() { core::hint::black_box(stringify!($name)); }
+                entry
+            };)*
+        };
+    }
+    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED);
+}
+
+pub(crate) fn ticks() -> u64 {
+    0
+}
+
+pub(crate) fn trampoline() -> usize {
+    0
+}
+
+pub(crate) fn set_boot_cpu_area() {}
+
+pub(crate) fn set_cpu_area(_: &'static CpuArea) {}
+
+pub(crate) fn image() -> Result<Image, Error> {
+    Err(Error::NoCallsites)
+}
+
+/// A kernel's text on this host: nothing is there.
+pub(crate) struct LiveText;
+
+impl LiveText {
+    pub(crate) fn open(_: &'static dyn Platform) -> Result<Self, Error> {
+        Ok(Self)
+    }
+}
+
+/// There is no text of a kernel on this host: reads give zero, writes fail.
+impl Text for LiveText {
+    fn insn(&self, _: usize) -> Insn {
+        Insn(0)
+    }
+    fn literal(&self, _: usize) -> u64 {
+        0
+    }
+    fn write_insn(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
+        Err(WriteFault)
+    }
+    fn write_literal(&self, _: usize, _: u64) -> Result<(), WriteFault> {
+        Err(WriteFault)
+    }
+    fn order_stores(&self) {}
+    fn clean(&self, _: usize) {}
+    fn invalidate(&self, _: usize) {}
+    fn complete(&self) {}
+    fn synchronise(&self) {}
+    fn sync_cores(&self) {}
+    fn cache_type(&self) -> CacheType {
+        CacheType::from_ctr(0)
+    }
+}
+
+/// Reads a callsite's word.
+pub(crate) fn read_insn(_: usize) -> Insn {
+    Insn(0)
+}

@@ -1,0 +1,195 @@
+//! [`Ops`]: what a callsite calls.
+
+use crate::fregs::Fregs;
+use core::fmt;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// A tracer: what the call and set entries call at a traced function's entry.
+///
+/// * `ip`: the address of the callsite's BL. [`crate::Ftrace::symbol`] names it.
+/// * `parent_ip`: where the traced function will return to.
+/// * `ops`: the ops that was registered.
+/// * `fregs`: the function's argument registers, readable and writable.
+///
+/// # Context
+/// That of the traced function: any exception level the kernel runs at, any interrupt mask, any lock held by the traced
+/// code. It must not block, and must not call what takes a lock that traced code may hold.
+pub type TracerFn = extern "C" fn(ip: usize, parent_ip: usize, ops: &Ops, fregs: &mut Fregs);
+
+/// An asm entry that the trampoline branches to.
+pub type EntryFn = unsafe extern "C" fn();
+
+/// How an ops is called, and with that which entry it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    /// NOP_OPS.
+    Nop,
+    /// A tracer that looks after its own recursion.
+    Call,
+    /// A tracer under the guard of its core and context.
+    Guarded,
+    /// The tracer's own asm.
+    Direct,
+    /// An interned set of ops.
+    Set,
+}
+
+/// What every target of a literal begins with: an ops or a set.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Head {
+    pub(crate) entry: EntryFn,
+    pub(crate) kind: Kind,
+    /// Direct ops only: branch to it without the trampoline.
+    pub(crate) straight: bool,
+}
+
+/// What a callsite calls: one tracer with its way of being called.
+///
+/// An ops is registered with [`crate::Ftrace::register`]; while it is, its address stands in the literals of the
+/// functions that it traces, so it lives for ever (`static`, or leaked).
+#[repr(C)]
+pub struct Ops {
+    pub(crate) head: Head,
+    pub(crate) func: Option<TracerFn>,
+    data: usize,
+    /// Order of registration, 0 while not registered.
+    pub(crate) order: AtomicU32,
+    /// How many callsites call this ops.
+    pub(crate) callsites: AtomicU32,
+    /// The records that may call this ops: first, and one behind the last.
+    pub(crate) first: AtomicU32,
+    pub(crate) end: AtomicU32,
+    /// Next registered ops.
+    pub(crate) next: AtomicPtr<Ops>,
+}
+
+impl Ops {
+    /// A tracer that never recurses into itself.
+    ///
+    /// A guard is kept for each core and each interrupt mask (PSTATE.DAIF). While a guarded tracer runs, a traced
+    /// function that it calls itself, on the same core and with the same mask, does not call guarded tracers again:
+    /// the call is counted in [`crate::CpuArea::refused`] and the function runs untraced. An interrupt or exception
+    /// that arrives meanwhile has more of DAIF set, so what it calls is traced.
+    ///
+    /// All guarded tracers of a core share the guard: two of them do not trace each other.
+    ///
+    /// Where the mask does not tell contexts apart the guard errs as follows. An interrupt handler that unmasks
+    /// interrupts again while a tracer is interrupted is not traced until that tracer ends. A tracer that masks
+    /// interrupts itself and then calls traced functions is entered once more for each further mask it sets: at most
+    /// sixteen deep, in practice twice. Mark what such a tracer calls with [`crate::notrace!`].
+    pub const fn new(tracer: TracerFn) -> Self {
+        Self::with(
+            Kind::Guarded,
+            crate::arch::entry::CALL_GUARDED,
+            Some(tracer),
+        )
+    }
+
+    /// A tracer that looks after itself: no guard, about eight instructions less a call.
+    ///
+    /// It is called again for every traced function that it calls. Mark it and all that it calls with
+    /// [`crate::notrace!`], or keep them out of the filter. Its own function is never attached to itself.
+    pub const fn unguarded(tracer: TracerFn) -> Self {
+        Self::with(Kind::Call, crate::arch::entry::CALL, Some(tracer))
+    }
+
+    /// The tracer's own asm, reached through the literal: nothing is saved for it.
+    ///
+    /// It arrives with x9 = the traced function's LR, x30 = where the function goes on, x11 = this ops, and owns
+    /// x9-x17 and the flags; everything else it must leave as it was. It begins with `BTI C` and ends as
+    /// `mov x10, x30; mov x30, x9; ret x10`. A direct ops has its callsites for itself.
+    ///
+    /// # Safety
+    /// `entry` must be such asm.
+    pub const unsafe fn direct(entry: EntryFn) -> Self {
+        Self::with(Kind::Direct, entry, None)
+    }
+
+    /// A direct ops that the callsite's BL reaches without the trampoline, where it is in range of a BL.
+    ///
+    /// # Safety
+    /// As [`Ops::direct`], but x11 is not set.
+    pub const unsafe fn straight(entry: EntryFn) -> Self {
+        let mut ops = Self::with(Kind::Direct, entry, None);
+        ops.head.straight = true;
+        ops
+    }
+
+    /// Adds a word of the owner's, which a tracer reads through its `&Ops`.
+    #[must_use]
+    pub const fn with_data(mut self, data: usize) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// The word given to [`Ops::with_data`], or 0.
+    #[inline]
+    pub const fn data(&self) -> usize {
+        self.data
+    }
+
+    /// Whether the ops is registered.
+    pub fn is_registered(&self) -> bool {
+        self.order.load(Ordering::Relaxed) != 0
+    }
+
+    /// How many callsites call this ops now.
+    pub fn callsites(&self) -> usize {
+        self.callsites.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) const fn with(kind: Kind, entry: EntryFn, func: Option<TracerFn>) -> Self {
+        Self {
+            head: Head {
+                entry,
+                kind,
+                straight: false,
+            },
+            func,
+            data: 0,
+            order: AtomicU32::new(0),
+            callsites: AtomicU32::new(0),
+            first: AtomicU32::new(0),
+            end: AtomicU32::new(0),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+
+    /// The address that a literal holds for this ops.
+    #[inline]
+    pub(crate) fn target(&'static self) -> u64 {
+        core::ptr::from_ref(self) as u64
+    }
+
+    /// The address of the tracer's function, 0 for a direct ops.
+    #[inline]
+    pub(crate) fn func_address(&self) -> usize {
+        self.func.map_or(0, |func| func as usize)
+    }
+}
+
+impl fmt::Debug for Ops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ops")
+            .field("kind", &self.head.kind)
+            .field("tracer", &format_args!("{:#x}", self.func_address()))
+            .field("callsites", &self.callsites())
+            .finish()
+    }
+}
+
+/// What the literal of a callsite without a tracer points to. Its entry returns into the function.
+pub(crate) static NOP_OPS: Ops = Ops::with(Kind::Nop, crate::arch::entry::NOP, None);
+
+/// Byte offsets for the asm.
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+pub(crate) mod offset {
+    use super::{Head, Ops};
+    use core::mem::offset_of;
+
+    pub(crate) const ENTRY: usize = offset_of!(Ops, head) + offset_of!(Head, entry);
+    pub(crate) const FUNC: usize = offset_of!(Ops, func);
+    const _: () = assert!(ENTRY == 0, "docs promise that the entry is the first field");
+}

@@ -1,0 +1,229 @@
+//! The plan: which callsites a filter takes, and which of them must change for an ops to be called there and nowhere
+//! else. Everything that can be refused is refused here, before the first write.
+
+use crate::error::Error;
+use crate::filter::{Filter, MAX_PATTERNS, Pattern, Patterns, What};
+use crate::glob;
+use crate::names::{Aliases, Names, NamesError};
+use crate::patch::{Patcher, Refusal};
+use crate::table::{LEFT_ALONE, MARKED, SELECTED, Table};
+use crate::text::Text;
+use core::ops::Range;
+
+/// What a filter takes, left in the records as [`SELECTED`] unless it is everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) all: bool,
+    pub(crate) range: Range<usize>,
+    /// How many callsites each pattern matches.
+    pub(crate) hits: [u32; MAX_PATTERNS],
+}
+
+impl Selection {
+    /// Nothing at all.
+    pub(crate) const NONE: Self = Self {
+        all: false,
+        range: 0..0,
+        hits: [0; MAX_PATTERNS],
+    };
+
+    /// Resolves a filter.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`]; [`Error::Names`] where names are asked for and there are none; [`Error::NoMatch`],
+    /// [`Error::NoCallsiteAt`], [`Error::NoSuchIndex`] where something that is to be taken does not exist. No record
+    /// is selected then.
+    pub(crate) fn resolve(
+        table: &Table,
+        names: &Result<Names<'_>, NamesError>,
+        filter: &Filter<'_>,
+    ) -> Result<Self, Error> {
+        if filter.is_all() {
+            return Ok(Self {
+                all: true,
+                range: 0..table.len(),
+                ..Self::NONE
+            });
+        }
+        for &address in filter.addresses() {
+            table.find(address).ok_or(Error::NoCallsiteAt(address))?;
+        }
+        let mut selection = Self::NONE;
+        if !filter.is_by_address() {
+            selection.match_patterns(table, names, filter)?;
+        }
+        for index in filter
+            .addresses()
+            .iter()
+            .filter_map(|&address| table.find(address))
+        {
+            selection.take(table, index);
+        }
+        Ok(selection)
+    }
+
+    fn take(&mut self, table: &Table, index: usize) {
+        table.set_flags(index, SELECTED, 0);
+        self.range = cover(&self.range, index);
+    }
+
+    fn match_patterns(
+        &mut self,
+        table: &Table,
+        names: &Result<Names<'_>, NamesError>,
+        filter: &Filter<'_>,
+    ) -> Result<(), Error> {
+        let mut patterns = filter.parse()?;
+        let names = match names {
+            Ok(names) => Some(names),
+            Err(error) if patterns.need_names() => return Err(Error::Names(*error)),
+            Err(_) => None,
+        };
+        resolve_addresses(table, patterns.as_mut_slice())?;
+        let mut names = names.map(Names::iter);
+        for (index, record) in table.range(0..table.len()) {
+            let aliases = names.as_mut().and_then(Iterator::next);
+            if !record.has(LEFT_ALONE) && self.matches(&patterns, filter, index, aliases) {
+                self.take(table, index);
+            }
+        }
+        let unmatched = patterns
+            .as_slice()
+            .iter()
+            .zip(self.hits)
+            .position(|(pattern, hits)| pattern.takes && hits == 0);
+        match unmatched {
+            Some(pattern) => {
+                self.forget(table);
+                Err(Error::NoMatch { pattern })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn matches(
+        &mut self,
+        patterns: &Patterns<'_>,
+        filter: &Filter<'_>,
+        index: usize,
+        aliases: Option<Aliases<'_>>,
+    ) -> bool {
+        let mut taken = filter.takes_unmatched();
+        for (pattern, hits) in patterns.as_slice().iter().zip(&mut self.hits) {
+            let matches = match pattern.what {
+                What::Index(wanted) => wanted == index,
+                What::Address(_) => false,
+                What::Glob(glob) => aliases
+                    .is_some_and(|mut names| names.any(|name| glob::matches(glob, name.bytes()))),
+            };
+            if matches {
+                *hits += 1;
+                taken = pattern.takes;
+            }
+        }
+        taken
+    }
+
+    /// Takes the selection out of the records again.
+    pub(crate) fn forget(&self, table: &Table) {
+        for (index, _) in table.range(self.range.clone()) {
+            table.set_flags(index, 0, SELECTED);
+        }
+    }
+}
+
+/// Turns addresses into indices, and checks the indices that must exist.
+fn resolve_addresses(table: &Table, patterns: &mut [Pattern<'_>]) -> Result<(), Error> {
+    for pattern in patterns {
+        match pattern.what {
+            What::Address(at) => match table.find(at) {
+                Some(index) => pattern.what = What::Index(index),
+                None => return Err(Error::NoCallsiteAt(at)),
+            },
+            What::Index(index) if index >= table.len() => {
+                return Err(Error::NoSuchIndex {
+                    index,
+                    count: table.len(),
+                });
+            }
+            What::Index(_) | What::Glob(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The smallest range that has all of `range` and `index`.
+pub(crate) fn cover(range: &Range<usize>, index: usize) -> Range<usize> {
+    if range.is_empty() {
+        index..index + 1
+    } else {
+        range.start.min(index)..range.end.max(index + 1)
+    }
+}
+
+/// What [`mark`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Records that change, all of them within.
+    pub(crate) range: Range<usize>,
+    /// Callsites that the filter takes.
+    pub(crate) matched: u32,
+    /// Callsites left out because they are the tracer's own function.
+    pub(crate) own_tracer: bool,
+}
+
+/// Compares what is selected with what calls the ops now, and marks the difference within `range`. The selection is
+/// used up. Reads and checks every callsite that will change.
+///
+/// # Errors
+/// The first callsite that cannot be changed. Nothing is marked then.
+pub(crate) fn mark<T: Text>(
+    patcher: &mut Patcher<'_, T>,
+    selection: &Selection,
+    range: Range<usize>,
+) -> Result<Marks, Refusal> {
+    let table = patcher.table;
+    let tracer = patcher.ops.func_address();
+    let mut marks = Marks::default();
+    let mut refused = None;
+    for (index, record) in table.range(range) {
+        let mut wanted = selection.all || record.has(SELECTED);
+        if record.has(LEFT_ALONE) {
+            continue;
+        }
+        let layout = table.layout(record);
+        if wanted {
+            if layout.entry() == tracer {
+                wanted = false;
+                marks.own_tracer = true;
+            } else {
+                marks.matched += 1;
+            }
+        }
+        let change = match patcher.calls(layout) {
+            Some(calls) if calls == wanted => {
+                table.set_flags(index, 0, SELECTED);
+                continue;
+            }
+            // An unknown literal is what `prepare` refuses, if the callsite is to change.
+            None if !wanted => continue,
+            Some(_) | None => patcher.prepare(layout),
+        };
+        if let Err(refusal) = change {
+            refused = Some(refusal);
+            break;
+        }
+        table.set_flags(index, MARKED, SELECTED);
+        marks.range = cover(&marks.range, index);
+    }
+    match refused {
+        None => Ok(marks),
+        Some(refusal) => {
+            for (index, _) in table.range(marks.range) {
+                table.set_flags(index, 0, MARKED);
+            }
+            selection.forget(table);
+            Err(refusal)
+        }
+    }
+}

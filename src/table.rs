@@ -1,0 +1,244 @@
+//! The callsite table: the linker's records, sorted and judged, in the section's own 8 bytes a callsite.
+//!
+//! ```text
+//!  63  60 59   56 55    53    52          51       50         49      48    47                 0
+//!  [ -- ][reason][ -- ][QUARANTINED][SELECTED][MARKED][TOUCHED][BTI][offset from the text's start]
+//! ```
+
+use crate::callsite::{self, LITERAL_ALIGN, Layout};
+use crate::text::Text;
+use core::fmt;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+const OFFSET_BITS: u32 = 48;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+const BTI: u64 = 1 << 48;
+/// The callsite has been enabled at least once (Linux: touched_functions).
+pub(crate) const TOUCHED: u64 = 1 << 49;
+/// The plan under way changes this callsite.
+pub(crate) const MARKED: u64 = 1 << 50;
+/// The filter under way takes this callsite.
+pub(crate) const SELECTED: u64 = 1 << 51;
+/// A change of this callsite could not be undone; it is left alone from now on.
+pub(crate) const QUARANTINED: u64 = 1 << 52;
+const REASON_SHIFT: u32 = 56;
+const REASON_MASK: u64 = 0xf << REASON_SHIFT;
+/// Callsites with any of these are never changed.
+pub(crate) const LEFT_ALONE: u64 = REASON_MASK | QUARANTINED;
+
+/// Why a record is no callsite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The literal is not aligned to 8: it could not be swapped by one store.
+    Misaligned,
+    /// The record points outside the kernel's text.
+    OutsideText,
+    /// Another record has the same address.
+    Duplicate,
+    /// The words are not what the compiler writes.
+    NotCompiledPattern,
+    /// The function belongs to the tracer, or is marked notrace.
+    OwnCode,
+    /// A change of this callsite failed and could not be undone.
+    Quarantined,
+}
+
+impl Reason {
+    const ALL: [Self; 5] = [
+        Self::Misaligned,
+        Self::OutsideText,
+        Self::Duplicate,
+        Self::NotCompiledPattern,
+        Self::OwnCode,
+    ];
+
+    fn code(self) -> u64 {
+        1 + Self::ALL.iter().position(|&each| each == self).unwrap_or(0) as u64
+    }
+
+    fn from_code(code: u64) -> Option<Self> {
+        Self::ALL.get((code as usize).checked_sub(1)?).copied()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Misaligned => "literal not aligned to 8",
+            Self::OutsideText => "outside the text",
+            Self::Duplicate => "duplicate record",
+            Self::NotCompiledPattern => "not the compiled pattern",
+            Self::OwnCode => "tracer's own or notrace",
+            Self::Quarantined => "quarantined after a failed change",
+        })
+    }
+}
+
+/// One record: a callsite, or a reject with its reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Record(pub(crate) u64);
+
+impl Record {
+    #[inline]
+    pub(crate) fn has(self, flags: u64) -> bool {
+        self.0 & flags != 0
+    }
+
+    pub(crate) fn reason(self) -> Option<Reason> {
+        match Reason::from_code((self.0 & REASON_MASK) >> REASON_SHIFT) {
+            None if self.has(QUARANTINED) => Some(Reason::Quarantined),
+            reason => reason,
+        }
+    }
+}
+
+/// Where the kernel's text is, and which part of it is the tracer's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextRanges {
+    /// All of the kernel's executable code.
+    pub text: Range<usize>,
+    /// What is never traced.
+    pub notrace: Range<usize>,
+}
+
+/// The callsite table. Addresses never change after it is made; flags change under the engine's lock.
+#[derive(Clone)]
+pub(crate) struct Table {
+    records: &'static [AtomicU64],
+    base: usize,
+    rejected: usize,
+}
+
+impl Table {
+    /// Sorts the records by address and judges each. Reads the text, writes nothing but the records.
+    pub(crate) fn build(
+        records: &'static mut [u64],
+        ranges: &TextRanges,
+        text: &impl Text,
+    ) -> Self {
+        if !records.is_sorted() {
+            records.sort_unstable();
+        }
+        let base = ranges.text.start;
+        let mut before = None;
+        let mut rejected = 0;
+        for word in records.iter_mut() {
+            let at = *word as usize;
+            let offset = (at.wrapping_sub(base) as u64) & OFFSET_MASK;
+            let judged = if before == Some(at) {
+                Err(Reason::Duplicate)
+            } else {
+                judge(at, ranges, text)
+            };
+            before = Some(at);
+            *word = match judged {
+                Ok(true) => offset | BTI,
+                Ok(false) => offset,
+                Err(reason) => {
+                    rejected += 1;
+                    offset | reason.code() << REASON_SHIFT
+                }
+            };
+        }
+        let records: &'static [u64] = records;
+        // SAFETY: AtomicU64 has the size and alignment of u64, and nobody else has the records: they came by `&mut`.
+        let records = unsafe { &*(core::ptr::from_ref(records) as *const [AtomicU64]) };
+        Self {
+            records,
+            base,
+            rejected,
+        }
+    }
+
+    /// How many records there are, rejects included.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How many of them are rejects.
+    pub(crate) fn rejected(&self) -> usize {
+        self.rejected
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, index: usize) -> Option<Record> {
+        self.records
+            .get(index)
+            .map(|word| Record(word.load(Ordering::Relaxed)))
+    }
+
+    /// All of a range of records, in order. Out-of-range ends are cut.
+    #[inline]
+    pub(crate) fn range(
+        &self,
+        range: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = (usize, Record)> + '_ {
+        let end = range.end.min(self.len());
+        let start = range.start.min(end);
+        let words = &self.records[start..end];
+        words
+            .iter()
+            .enumerate()
+            .map(move |(i, word)| (start + i, Record(word.load(Ordering::Relaxed))))
+    }
+
+    #[inline]
+    pub(crate) fn layout(&self, record: Record) -> Layout {
+        // Offsets are signed: a reject may lie before the text.
+        let unused = u64::BITS - OFFSET_BITS;
+        let offset = (((record.0 << unused) as i64) >> unused) as usize;
+        Layout::new(self.base.wrapping_add(offset), record.has(BTI))
+    }
+
+    /// Only under the engine's lock.
+    #[inline]
+    pub(crate) fn set_flags(&self, index: usize, set: u64, clear: u64) {
+        if let Some(word) = self.records.get(index) {
+            word.store(
+                word.load(Ordering::Relaxed) & !clear | set,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// The record whose callsite has `address` among its words, or the last one before it.
+    pub(crate) fn at_or_before(&self, address: usize) -> Option<usize> {
+        let after = self.records.partition_point(|word| {
+            let record = Record(word.load(Ordering::Relaxed));
+            self.layout(record).literal() <= address
+        });
+        after.checked_sub(1)
+    }
+
+    /// The callsite that has `address` among its words.
+    pub(crate) fn find(&self, address: usize) -> Option<usize> {
+        let mut index = self.at_or_before(address)?;
+        let mut record = self.record(index)?;
+        while record.reason() == Some(Reason::Duplicate) {
+            // The first of equal records is the callsite.
+            index = index.checked_sub(1)?;
+            record = self.record(index)?;
+        }
+        (address <= self.layout(record).end() && !record.has(LEFT_ALONE)).then_some(index)
+    }
+}
+
+/// Whether a record is a callsite, with (`true`) or without a BTI.
+fn judge(at: usize, ranges: &TextRanges, text: &impl Text) -> Result<bool, Reason> {
+    if !ranges.text.contains(&at) || Layout::new(at, true).end() > ranges.text.end {
+        return Err(Reason::OutsideText);
+    }
+    if ranges.notrace.contains(&at) {
+        return Err(Reason::OwnCode);
+    }
+    if !at.is_multiple_of(LITERAL_ALIGN) {
+        return Err(Reason::Misaligned);
+    }
+    match callsite::compiled(text, at) {
+        Some(layout) => Ok(layout != Layout::new(at, false)),
+        None => Err(Reason::NotCompiledPattern),
+    }
+}

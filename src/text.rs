@@ -1,0 +1,39 @@
+//! [`Text`]: the patchable text as the engine sees it, so that the engine runs on any host against a fake.
+
+use crate::cache::CacheType;
+use crate::error::WriteFault;
+use crate::insn::Insn;
+
+/// The kernel's text between `patch_begin` and `patch_end`.
+///
+/// The engine orders every access itself: an implementation does exactly what it is asked, in that order.
+pub trait Text {
+    /// Reads an instruction word.
+    fn insn(&self, at: usize) -> Insn;
+    /// Reads a literal.
+    fn literal(&self, at: usize) -> u64;
+    /// Stores an instruction word: one aligned 32-bit store.
+    ///
+    /// # Errors
+    /// [`WriteFault`], with the word unchanged.
+    fn write_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault>;
+    /// Stores a literal: one aligned 64-bit store.
+    ///
+    /// # Errors
+    /// [`WriteFault`], with the literal unchanged.
+    fn write_literal(&self, at: usize, value: u64) -> Result<(), WriteFault>;
+    /// Orders earlier stores before later ones, for every core (DMB ISHST).
+    fn order_stores(&self);
+    /// DC CVAU: cleans the data cache line of `at` to the point of unification.
+    fn clean(&self, at: usize);
+    /// IC IVAU: invalidates the instruction cache line of `at` to the point of unification, on every core.
+    fn invalidate(&self, at: usize);
+    /// DSB ISH: waits for the maintenance before it.
+    fn complete(&self);
+    /// ISB: this core fetches anew.
+    fn synchronise(&self);
+    /// Every other core takes a context synchronisation event.
+    fn sync_cores(&self);
+    /// Which maintenance is needed.
+    fn cache_type(&self) -> CacheType;
+}

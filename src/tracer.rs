@@ -1,0 +1,286 @@
+//! [`Ftrace`]: the tracer of one kernel.
+
+use crate::arch::{self, LiveText};
+use crate::cpu::CpuArea;
+use crate::engine::{self, Applied, Engine, Work};
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::image::Image;
+use crate::introspect::{Callsites, Rejects, Symbol};
+use crate::lock::Lock;
+use crate::names::{Names, NamesError};
+use crate::ops::Ops;
+use crate::platform::Platform;
+use crate::table::Table;
+use core::fmt;
+use core::mem::MaybeUninit;
+
+/// Memory for sets that every tracer has, in bytes: enough for a hundred tracers on one function.
+const FIRST_SET_MEMORY: usize = 4096;
+
+/// The tracer of one kernel: make it a `static`.
+///
+/// # Context
+/// Unless a method says otherwise: from ordinary code of the kernel, at EL1 or above, interrupts on or off, on one core
+/// at a time or several (a spin lock inside orders them). Not from a tracer or an interrupt handler that interrupts
+/// another call on the same core: those get [`Error::Reentrant`].
+pub struct Ftrace {
+    platform: &'static dyn Platform,
+    known: spin::Once<Known>,
+    engine: Lock<Engine>,
+    first_set_memory: FirstSetMemory,
+}
+
+/// What is known after init and never changes.
+pub(crate) struct Known {
+    pub(crate) table: Table,
+    pub(crate) names: Result<Names<'static>, NamesError>,
+}
+
+#[repr(C, align(16))]
+struct FirstSetMemory(core::cell::UnsafeCell<[MaybeUninit<u8>; FIRST_SET_MEMORY]>);
+
+// SAFETY: touched once, by `init`, under the lock; from then on it belongs to the engine.
+unsafe impl Sync for FirstSetMemory {}
+
+/// What [`Ftrace::init`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitReport {
+    /// Callsites that can be traced.
+    pub callsites: usize,
+    /// Records that were left alone; [`Ftrace::rejects`] lists them.
+    pub rejected: usize,
+    /// Functions that have a name, or why there are no names.
+    pub names: Result<usize, NamesError>,
+}
+
+impl fmt::Display for InitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ftrace: {} callsites, {} records left alone, ",
+            self.callsites, self.rejected
+        )?;
+        match &self.names {
+            Ok(count) => write!(f, "{count} names"),
+            Err(error) => write!(f, "no names: {error}"),
+        }
+    }
+}
+
+impl Ftrace {
+    /// A tracer on this platform. Does nothing until [`Ftrace::init`].
+    pub const fn new(platform: &'static dyn Platform) -> Self {
+        Self {
+            platform,
+            known: spin::Once::new(),
+            engine: Lock::new(Engine::new()),
+            first_set_memory: FirstSetMemory(core::cell::UnsafeCell::new(
+                [MaybeUninit::uninit(); FIRST_SET_MEMORY],
+            )),
+        }
+    }
+
+    /// Finds the kernel's callsites and takes them to the disabled state, in which each costs two instructions. Sets
+    /// this core's [`CpuArea`].
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInitialised`]; [`Error::NoCallsites`], [`Error::Records`]: the build flags or the linker script;
+    /// [`Error::Alias`], [`Error::Patch`]: nothing is changed then. A missing or foreign table of names is no error: the
+    /// report says so, and name filters do.
+    ///
+    /// # Context
+    /// Once, on the boot core, before other cores run traced code.
+    pub fn init(&'static self) -> Result<InitReport, Error> {
+        self.init_with(Image::of_this_kernel()?)
+    }
+
+    /// As [`Ftrace::init`], for a kernel whose records or text the linker's symbols do not describe.
+    ///
+    /// # Errors
+    /// As [`Ftrace::init`].
+    pub fn init_with(&'static self, image: Image) -> Result<InitReport, Error> {
+        let mut engine = self.engine.lock(self.platform)?;
+        if self.known.is_completed() {
+            return Err(Error::AlreadyInitialised);
+        }
+        if image.records.is_empty() {
+            return Err(Error::NoCallsites);
+        }
+        let text = LiveText::open(self.platform)?;
+        let table = Table::build(image.records, &image.ranges, &text);
+        let names = Names::parse(image.names).and_then(|names| {
+            let records = table.range(0..table.len());
+            names.belongs_to(records.map(|(_, record)| table.layout(record).literal() as u64))?;
+            Ok(names)
+        });
+        engine::first_patch(&text, &table)?;
+        drop(text);
+        // SAFETY: `known` is not completed, so this is the first and only time, and `self` is static.
+        let memory = unsafe { &mut *self.first_set_memory.0.get() };
+        engine.sets.memory.add(memory);
+        arch::set_boot_cpu_area();
+        let report = InitReport {
+            callsites: table.len() - table.rejected(),
+            rejected: table.rejected(),
+            names: names.map(|names| names.total_names()),
+        };
+        self.known.call_once(|| Known { table, names });
+        Ok(report)
+    }
+
+    /// Gives the calling core its area: guarded tracers run there from now on.
+    ///
+    /// The register that holds it (TPIDRRO_EL0 unless a Cargo feature says otherwise) must be zero from before the
+    /// core's first traced function until this call. The boot core's area is set by [`Ftrace::init`].
+    ///
+    /// # Context
+    /// On the core itself, at any exception level from EL1, any interrupt mask.
+    pub fn cpu_online(&self, area: &'static CpuArea) {
+        arch::set_cpu_area(area);
+    }
+
+    /// Gives the engine more memory for interned sets (several tracers on one function). Up to three regions. Not
+    /// needed with feature `alloc`.
+    ///
+    /// # Errors
+    /// [`Error::SetMemory`] where no more regions can be kept; [`Error::Reentrant`].
+    pub fn add_set_memory(&self, region: &'static mut [MaybeUninit<u8>]) -> Result<(), Error> {
+        let bytes = region.len();
+        let added = self.engine.lock(self.platform)?.sets.memory.add(region);
+        if added {
+            Ok(())
+        } else {
+            Err(Error::SetMemory { bytes })
+        }
+    }
+
+    /// Registers an ops: the functions that the filter takes call it when this returns.
+    ///
+    /// # Errors
+    /// Nothing is changed on an error: [`Error::NotInitialised`], [`Error::Reentrant`], [`Error::AlreadyRegistered`],
+    /// [`Error::Alias`], [`Error::Patch`], [`Error::SetMemory`], and those of the filter: [`Error::Names`],
+    /// [`Error::Glob`], [`Error::Number`], [`Error::NoMatch`], [`Error::TooManyPatterns`], [`Error::NoCallsiteAt`],
+    /// [`Error::NoSuchIndex`].
+    pub fn register(
+        &'static self,
+        ops: &'static Ops,
+        filter: &Filter<'_>,
+    ) -> Result<Applied, Error> {
+        self.with_work(|engine, work| engine.register(work, ops, filter))
+    }
+
+    /// Changes what a registered ops traces. Functions that both filters take are called through all the while.
+    ///
+    /// # Errors
+    /// As [`Ftrace::register`], and [`Error::NotRegistered`]. The old filter stands then.
+    pub fn set_filter(
+        &'static self,
+        ops: &'static Ops,
+        filter: &Filter<'_>,
+    ) -> Result<Applied, Error> {
+        self.with_work(|engine, work| engine.set_filter(work, ops, filter))
+    }
+
+    /// Takes an ops away: no call to it begins after this returns. One that has begun on another core or in another
+    /// task may still be running.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`], [`Error::Reentrant`], [`Error::NotRegistered`], [`Error::Alias`], [`Error::Patch`]
+    /// (the ops is still registered then), [`Error::SetMemory`].
+    pub fn unregister(&'static self, ops: &'static Ops) -> Result<Applied, Error> {
+        self.with_work(|engine, work| engine.unregister(work, ops))
+    }
+
+    /// All callsites that can be traced, in the order of their addresses.
+    ///
+    /// # Context
+    /// Takes no lock: any context, also a tracer. States are read as they are at that moment.
+    pub fn callsites(&'static self) -> Callsites {
+        Callsites::new(self.known())
+    }
+
+    /// The records that are left alone, with the reason.
+    ///
+    /// # Context
+    /// As [`Ftrace::callsites`].
+    pub fn rejects(&'static self) -> Rejects {
+        Rejects::new(self.known())
+    }
+
+    /// Names an address in the text: the nearest function at or before it that has a record.
+    ///
+    /// # Context
+    /// As [`Ftrace::callsites`]. A tracer uses it for its `ip` and `parent_ip`.
+    pub fn symbol(&'static self, address: usize) -> Option<Symbol> {
+        Symbol::find(self.known()?, address)
+    }
+
+    /// Calls `each` for every ops that the callsite with this index calls, in calling order.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`], [`Error::Reentrant`], [`Error::NoSuchIndex`].
+    pub fn ops_of(
+        &'static self,
+        index: usize,
+        mut each: impl FnMut(&'static Ops),
+    ) -> Result<(), Error> {
+        self.with_work(|engine, work| {
+            let count = work.table.len();
+            let record = work
+                .table
+                .record(index)
+                .ok_or(Error::NoSuchIndex { index, count })?;
+            engine
+                .members(work, record)
+                .into_iter()
+                .flatten()
+                .for_each(&mut each);
+            Ok(())
+        })
+    }
+
+    /// Calls `each` for every registered ops, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Reentrant`].
+    pub fn for_each_ops(&'static self, each: impl FnMut(&'static Ops)) -> Result<(), Error> {
+        self.engine
+            .lock(self.platform)?
+            .registry
+            .iter()
+            .for_each(each);
+        Ok(())
+    }
+
+    /// How many interned sets are kept, used or not.
+    ///
+    /// # Errors
+    /// [`Error::Reentrant`].
+    pub fn sets(&'static self) -> Result<usize, Error> {
+        Ok(self.engine.lock(self.platform)?.sets.count())
+    }
+
+    fn known(&'static self) -> Option<&'static Known> {
+        self.known.get()
+    }
+
+    fn with_work<R>(
+        &'static self,
+        what: impl FnOnce(&mut Engine, &Work<'_, LiveText>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let known = self.known().ok_or(Error::NotInitialised)?;
+        let mut engine = self.engine.lock(self.platform)?;
+        let text = LiveText::open(self.platform)?;
+        let work = Work {
+            text: &text,
+            table: &known.table,
+            names: &known.names,
+            trampoline: arch::trampoline(),
+        };
+        let result = what(&mut engine, &work);
+        drop(text);
+        engine.sets.sweep(|| self.platform.synchronize());
+        result
+    }
+}
