@@ -4,6 +4,11 @@
 //! the ELF file that the tracer's own code is never traced. The command `aftrace` is a thin layer over this library.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod demangle;
+mod dwarf;
+pub mod elf;
+pub mod embed;
 mod grammar;
 pub mod names;
+pub mod run;

@@ -1,0 +1,307 @@
+//! What a linked kernel says about its callsites: the records, the functions, the space for names.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use object::elf::{R_AARCH64_RELATIVE, SHF_ALLOC};
+use object::read::elf::{ElfFile64, FileHeader as _, Rela as _, SectionHeader as _};
+use object::{Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, SymbolKind};
+
+use crate::demangle;
+use crate::names::Record;
+
+/// From a record, the address of the first NOP, to the function's entry: two NOPs stand before it.
+pub const PREFIX_BYTES: u64 = 8;
+
+const RECORDS: &str = "__patchable_function_entries";
+const NAMES: &str = "ftrace_names";
+
+/// Why a file is not a kernel whose callsites can be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ElfError {
+    /// Not ELF, or damaged.
+    #[error("not a readable 64-bit ELF file: {0}")]
+    Object(#[from] object::Error),
+    /// ELF for another machine.
+    #[error("ELF machine {machine}, AArch64 is {expected}: give the kernel, not a program of the host", expected = object::elf::EM_AARCH64.0)]
+    NotAarch64 {
+        /// `e_machine`.
+        machine: u16,
+    },
+    /// An object file or archive member: addresses are not known yet.
+    #[error("not linked yet: give the linked kernel")]
+    NotLinked,
+    /// The kernel has no records.
+    #[error(
+        "no {RECORDS}: build with -Zpatchable-function-entry=4,2 (Rust) or -fpatchable-function-entry=4,2 (C), and put \
+         KEEP(*({RECORDS})) into the linker script"
+    )]
+    NoRecords,
+    /// The records are no whole number of addresses, or lie outside the file.
+    #[error(
+        "{RECORDS} at {address:#x}, {size} bytes: not a whole number of 8-byte addresses in one section of the file"
+    )]
+    BadRecords {
+        /// Where they begin.
+        address: u64,
+        /// How long they are.
+        size: u64,
+    },
+    /// A record is zero and no relocation of a known kind fills it.
+    #[error(
+        "the record at {address:#x} is zero and no R_AARCH64_RELATIVE fills it: link with -static or -static-pie"
+    )]
+    EmptyRecord {
+        /// Address of the record itself, not of a function.
+        address: u64,
+    },
+    /// There are no function symbols.
+    #[error("no function symbols: the file is stripped; embed names before stripping it")]
+    NoSymbols,
+}
+
+/// A function symbol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// As the compiler mangled it.
+    pub symbol: String,
+    /// As a person filters by it.
+    pub path: String,
+}
+
+/// A record and the functions that begin there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callsite {
+    /// Address of the first NOP.
+    pub record: u64,
+    /// All symbols at the entry, ordered by path, then by symbol. Several where identical functions were merged.
+    pub functions: Vec<Function>,
+}
+
+impl Callsite {
+    /// Address of the function.
+    #[must_use]
+    pub fn entry(&self) -> u64 {
+        self.record.wrapping_add(PREFIX_BYTES)
+    }
+
+    /// The paths, each once.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let mut paths: Vec<_> = self.functions.iter().map(|f| f.path.clone()).collect();
+        paths.dedup();
+        paths
+    }
+}
+
+/// The space for names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Address in the kernel.
+    pub address: u64,
+    /// Bytes in the file.
+    pub file: Range<usize>,
+}
+
+/// A linked kernel.
+pub struct Kernel<'a> {
+    file: ElfFile64<'a, Endianness>,
+    data: &'a [u8],
+    callsites: Vec<Callsite>,
+}
+
+impl<'a> Kernel<'a> {
+    /// Reads the callsites of the ELF file with these bytes.
+    ///
+    /// # Errors
+    /// [`ElfError`]: not a linked AArch64 kernel with records and symbols.
+    pub fn parse(data: &'a [u8]) -> Result<Self, ElfError> {
+        let file = ElfFile64::<Endianness>::parse(data)?;
+        let machine = file.elf_header().e_machine(file.endian());
+        if machine != object::elf::EM_AARCH64 {
+            return Err(ElfError::NotAarch64 { machine: machine.0 });
+        }
+        if file.kind() == ObjectKind::Relocatable {
+            return Err(ElfError::NotLinked);
+        }
+        let mut kernel = Self {
+            file,
+            data,
+            callsites: Vec::new(),
+        };
+        let records = kernel.read_records()?;
+        let functions = kernel.read_functions()?;
+        kernel.callsites = records
+            .into_iter()
+            .map(|record| Callsite {
+                record,
+                functions: functions
+                    .get(&(record.wrapping_add(PREFIX_BYTES)))
+                    .cloned()
+                    .unwrap_or_default(),
+            })
+            .collect();
+        Ok(kernel)
+    }
+
+    /// One for each record, in ascending order of address: the order of the run time's table.
+    #[must_use]
+    pub fn callsites(&self) -> &[Callsite] {
+        &self.callsites
+    }
+
+    /// The callsites as the name table wants them.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.callsites
+            .iter()
+            .map(|c| Record {
+                address: c.record,
+                names: c.paths(),
+            })
+            .collect()
+    }
+
+    /// The GNU build id, or nothing.
+    #[must_use]
+    pub fn build_id(&self) -> &'a [u8] {
+        self.file.build_id().ok().flatten().unwrap_or_default()
+    }
+
+    /// Address of the symbol with this name.
+    #[must_use]
+    pub fn symbol(&self, name: &str) -> Option<u64> {
+        self.file
+            .symbols()
+            .find(|s| s.name() == Ok(name) && s.is_definition())
+            .map(|s| s.address())
+    }
+
+    /// Where section `ftrace_names` lies: by its symbols, so that it may be part of another section, or by its name.
+    #[must_use]
+    pub fn names_space(&self) -> Option<Space> {
+        let range = self.bounds(NAMES)?;
+        let file = self.file_range(&range)?;
+        (!file.is_empty()).then_some(Space {
+            address: range.start,
+            file,
+        })
+    }
+
+    pub(crate) fn section_data(&self, name: &str) -> &'a [u8] {
+        self.file
+            .section_by_name(name)
+            .and_then(|s| s.data().ok())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn is_little_endian(&self) -> bool {
+        self.file.is_little_endian()
+    }
+
+    fn bounds(&self, name: &str) -> Option<Range<u64>> {
+        let symbols = self
+            .symbol(&format!("__start_{name}"))
+            .zip(self.symbol(&format!("__stop_{name}")));
+        if let Some((start, stop)) = symbols {
+            return (start < stop).then_some(start..stop);
+        }
+        let section = self.file.section_by_name(name)?;
+        Some(section.address()..section.address().checked_add(section.size())?)
+    }
+
+    /// The bytes of the file that are loaded to these addresses.
+    fn file_range(&self, range: &Range<u64>) -> Option<Range<usize>> {
+        let section = self.file.sections().find(|s| {
+            let loaded = s
+                .elf_section_header()
+                .sh_flags(self.file.endian())
+                .contains(SHF_ALLOC);
+            let end = s.address().saturating_add(s.size());
+            loaded && s.address() <= range.start && range.end <= end && s.size() > 0
+        })?;
+        let (offset, size) = section.file_range()?;
+        let start = offset.checked_add(range.start - section.address())?;
+        let end = start.checked_add(range.end - range.start)?;
+        let file = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
+        (end <= offset.checked_add(size)? && file.end <= self.data.len()).then_some(file)
+    }
+
+    fn read_records(&self) -> Result<Vec<u64>, ElfError> {
+        let bounds = self.bounds(RECORDS).ok_or(ElfError::NoRecords)?;
+        let bad = ElfError::BadRecords {
+            address: bounds.start,
+            size: bounds.end - bounds.start,
+        };
+        let Some(file) = self.file_range(&bounds) else {
+            return Err(bad);
+        };
+        let (words, rest) = self.data[file].as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(bad);
+        }
+        let relocated = self.relative_relocations(&bounds)?;
+        let mut records = Vec::with_capacity(words.len());
+        for (at, word) in (bounds.start..).step_by(8).zip(words) {
+            let stored = match self.file.is_little_endian() {
+                true => u64::from_le_bytes(*word),
+                false => u64::from_be_bytes(*word),
+            };
+            match relocated.get(&at).copied().unwrap_or(stored) {
+                0 => return Err(ElfError::EmptyRecord { address: at }),
+                record => records.push(record),
+            }
+        }
+        records.sort_unstable();
+        Ok(records)
+    }
+
+    /// What the kernel's own start-up code adds its load address to, in a position-independent kernel. (RELR relocations
+    /// need nothing here: their addend is in the section.)
+    fn relative_relocations(&self, within: &Range<u64>) -> Result<BTreeMap<u64, u64>, ElfError> {
+        let endian = self.file.endian();
+        let mut found = BTreeMap::new();
+        for section in self.file.elf_section_table().iter() {
+            let Some((relocations, _)) = section.rela(endian, self.data)? else {
+                continue;
+            };
+            for relocation in relocations {
+                let at = relocation.r_offset(endian);
+                if within.contains(&at) && relocation.r_type(endian, false) == R_AARCH64_RELATIVE {
+                    found.insert(at, relocation.r_addend(endian).cast_unsigned());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_functions(&self) -> Result<BTreeMap<u64, Vec<Function>>, ElfError> {
+        let mut functions = BTreeMap::<u64, Vec<Function>>::new();
+        for symbol in self.file.symbols() {
+            if symbol.kind() != SymbolKind::Text || !symbol.is_definition() {
+                continue;
+            }
+            let symbol_name = symbol.name()?;
+            if symbol_name.is_empty() {
+                continue;
+            }
+            let function = Function {
+                symbol: symbol_name.to_owned(),
+                path: demangle::path(symbol_name),
+            };
+            functions
+                .entry(symbol.address())
+                .or_default()
+                .push(function);
+        }
+        if functions.is_empty() {
+            return Err(ElfError::NoSymbols);
+        }
+        for aliases in functions.values_mut() {
+            aliases.sort_by(|a, b| (&a.path, &a.symbol).cmp(&(&b.path, &b.symbol)));
+            aliases.dedup();
+        }
+        Ok(functions)
+    }
+}
