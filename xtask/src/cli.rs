@@ -1,19 +1,21 @@
 //! The command line.
 
-use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::setup;
+use crate::kernel::{Profile, Target};
+use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
+use crate::{bench, demo, setup, test, ui};
 
-/// Set-up, demo, test and bench of aarch64-ftrace.
+/// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 pub struct Cli {
-    /// Take the library's source by this way only, and keep what it fetches under target/.
+    /// Take the source of Rust's library by this way only, and keep what it fetches under target/.
     #[arg(long, global = true, value_enum)]
     way: Option<Way>,
     #[command(subcommand)]
@@ -24,6 +26,44 @@ pub struct Cli {
 enum Task {
     /// Install what is missing: the source of Rust's library, QEMU.
     Setup,
+    /// Boot the demo kernel and trace it by a script typed at its shell.
+    Demo,
+    /// Boot the demo kernel and leave you at its prompt.
+    Shell,
+    /// Measure: the table of the seed patch beside Linux's, in instructions and in time.
+    Bench {
+        /// One JSON object a line on stdout, and nothing else there.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run every check; the last line counts them.
+    Test(test::Options),
+    /// Boot one kernel with this terminal as its console.
+    Run(Run),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// Name of its binary: demo, hello, or a guest of tests/guest.
+    kernel: String,
+    /// CPU model of QEMU.
+    #[arg(long, default_value = "cortex-a72")]
+    cpu: String,
+    /// Cores.
+    #[arg(long, default_value_t = 1)]
+    smp: u32,
+    /// Version of the interrupt controller.
+    #[arg(long, default_value_t = 3)]
+    gic: u32,
+    /// Count instructions as time (-icount shift=0).
+    #[arg(long)]
+    icount: bool,
+    #[arg(long, value_enum, default_value_t = Target::Softfloat)]
+    target: Target,
+    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    profile: Profile,
+    /// Words for the semihosting command line.
+    words: Vec<String>,
 }
 
 impl Cli {
@@ -31,14 +71,36 @@ impl Cli {
     ///
     /// # Errors
     /// Whatever stops the command.
-    pub fn run(self) -> Result<ExitCode> {
+    pub fn run(self) -> Result<()> {
         match self.command {
             Task::Setup => {
                 let toolchain = setup::compiler(self.way)?;
                 let qemu = setup::emulator::ready(true)?;
                 say(format!("set-up: {}; QEMU {qemu}", toolchain.describe()));
+                Ok(())
+            }
+            Task::Demo => demo::demo(&setup::ready(self.way)?),
+            Task::Shell => demo::shell(&setup::ready(self.way)?),
+            Task::Bench { json } => {
+                if json {
+                    ui::say_on_stderr();
+                }
+                bench::run(&setup::ready(self.way)?, json)
+            }
+            Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
+            Task::Run(run) => {
+                let machine = Machine {
+                    cpu: run.cpu,
+                    cores: run.smp,
+                    gic: run.gic,
+                    icount: run.icount,
+                    words: run.words,
+                    limit: Duration::MAX,
+                    ..Machine::default()
+                };
+                let ready = setup::ready(self.way)?;
+                demo::run(&ready, &run.kernel, &machine, run.target, run.profile)
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
 }

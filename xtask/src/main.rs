@@ -1,8 +1,16 @@
 //! Set-up, demo, test and bench of aarch64-ftrace.
 
+mod bench;
 mod cli;
+mod demo;
+mod expect;
+mod guests;
+mod kernel;
 mod proc;
+mod qemu;
 mod setup;
+mod stable;
+mod test;
 mod ui;
 
 use std::process::ExitCode;
@@ -10,8 +18,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    if let Some(code) = stable::as_wrapper() {
+        return code;
+    }
     match cli::Cli::parse().run() {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

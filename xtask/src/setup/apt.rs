@@ -138,7 +138,7 @@ impl Apt {
             .next()
             .context("the machine's suites have no debian-archive-keyring")?;
         let file = own.download(&package, &self.root)?;
-        unpack(&file, &dir)?;
+        super::debian::unpack(&file, &dir)?;
         ["gpg", "pgp"]
             .iter()
             .map(|tail| dir.join(format!("usr/share/keyrings/debian-archive-keyring.{tail}")))
@@ -345,18 +345,6 @@ fn simulated(line: &str) -> Option<Package> {
         name: name.to_owned(),
         version: rest.split_whitespace().next()?.to_owned(),
     })
-}
-
-/// Unpacks a package's files into a folder, without installing it.
-///
-/// # Errors
-/// When dpkg-deb fails.
-pub fn unpack(deb: &Path, into: &Path) -> Result<()> {
-    fs::create_dir_all(into)?;
-    let mut command = Command::new("dpkg-deb");
-    command.arg("-x").arg(deb).arg(into);
-    proc::text_of(&mut command, FETCH_LIMIT)?;
-    Ok(())
 }
 
 fn is_root() -> bool {

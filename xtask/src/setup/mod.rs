@@ -1,6 +1,7 @@
 //! Set-up: a compiler that can build instrumented kernels, and QEMU. Quick when nothing is to do.
 
 pub mod apt;
+pub mod debian;
 pub mod emulator;
 pub mod probe;
 pub mod rust;

@@ -2,7 +2,6 @@
 //!
 //! Instrumented kernels need `core` and `alloc` built with the kernel's own flags (`-Zbuild-std`), and that needs `rust-src`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use super::apt::{self, Apt, Package};
+use super::debian;
 use super::toolchain::{LibrarySource, Toolchain, has_library, rustup_installed};
-use super::version::{Match, Version, choose};
+use super::version::{Match, Version};
 use super::{probe, setup_dir};
 use crate::proc;
 use crate::ui::{say, took};
@@ -20,7 +19,7 @@ use crate::ui::{say, took};
 /// The nightly that is fetched where rustup may download: the compiler this repo was developed against.
 const PINNED_NIGHTLY: &str = "nightly-2026-05-20";
 /// Older compilers lack a flag or do not build the library (`rust-version` in Cargo.toml).
-const OLDEST: Version = Version::new(1, 88, 0);
+pub(super) const OLDEST: Version = Version::new(1, 88, 0);
 const COMPONENT_LIMIT: Duration = Duration::from_secs(120);
 const TOOLCHAIN_LIMIT: Duration = Duration::from_secs(600);
 
@@ -70,7 +69,7 @@ impl Way {
             Self::RustupNightly => rustup_nightly(live),
             Self::DebianSrc => debian_src(live),
             Self::DebianSrcNightly => debian_src_nightly(live),
-            Self::DebianToolchain => debian_toolchain(),
+            Self::DebianToolchain => debian::toolchain(),
         }
     }
 }
@@ -86,7 +85,7 @@ fn present() -> Result<Toolchain> {
             candidates.push((name, rustc, Vec::new()));
         }
     }
-    if let Some((rustc, libraries)) = debian_root_parts(&debian_root()) {
+    if let Some((rustc, libraries)) = debian::parts(&debian::root()) {
         candidates.push(("Debian's rustc".to_owned(), rustc, libraries));
     }
     for (index, (name, rustc, libraries)) in candidates.into_iter().enumerate() {
@@ -163,7 +162,7 @@ fn debian_src(live: bool) -> Result<Toolchain> {
             current.release
         );
     }
-    from_package(current, Match::Exact, live)
+    debian::from_package(current, Match::Exact, live)
 }
 
 fn debian_src_nightly(live: bool) -> Result<Toolchain> {
@@ -179,7 +178,7 @@ fn debian_src_nightly(live: bool) -> Result<Toolchain> {
             why = format!("{error:#}");
             continue;
         }
-        match from_package(nightly, Match::SameMinor, live) {
+        match debian::from_package(nightly, Match::SameMinor, live) {
             Ok(toolchain) => return Ok(toolchain),
             Err(error) => why = format!("{error:#}"),
         }
@@ -187,186 +186,10 @@ fn debian_src_nightly(live: bool) -> Result<Toolchain> {
     bail!("{why}")
 }
 
-/// Unpacks Debian's rust-src beside target/, proves that it builds, and moves it to its place.
-fn from_package(mut toolchain: Toolchain, how: Match, live: bool) -> Result<Toolchain> {
-    let folder = source_folder(&toolchain);
-    if !is_proved(&folder) {
-        let (package, index) = find_source(toolchain.version, how)?;
-        say(format!("  fetching {} {}", package.name, package.version));
-        let deb = index.download(&package, &setup_dir())?;
-        unpack_library(&deb, &folder)?;
-    }
-    toolchain.source = LibrarySource::Folder(folder.clone());
-    let mut toolchain = proved(with_linker(toolchain)?)?;
-    fs::write(mark(&folder), "")?;
-    let place = toolchain.sysroot_library();
-    if live {
-        match move_folder(&folder, &place) {
-            Ok(()) => {
-                fs::remove_file(mark(&folder)).ok();
-                say(format!("  rust-src is now in {}", place.display()));
-                toolchain.source = LibrarySource::Sysroot;
-            }
-            Err(error) => say(format!(
-                "  {} stays where it is: {error:#}",
-                folder.display()
-            )),
-        }
-    }
-    Ok(toolchain)
-}
-
-fn find_source(version: Version, how: Match) -> Result<(Package, apt::Index)> {
-    let machine = Apt::detect(&setup_dir().join("apt"))?;
-    let own_backports = format!("{}-backports", machine.codename);
-    let mut suites = vec![String::new(), own_backports];
-    for suite in ["trixie", "trixie-backports", "forky", "sid"] {
-        if suite != machine.codename && !suites.iter().any(|known| known == suite) {
-            suites.push(suite.to_owned());
-        }
-    }
-    let mut seen = Vec::new();
-    for suite in suites {
-        let index = if suite.is_empty() {
-            machine.own()
-        } else {
-            machine.suite(&suite)
-        };
-        let index = match index {
-            Ok(index) => index,
-            Err(error) => {
-                say(format!("  {suite}: {error:#}"));
-                continue;
-            }
-        };
-        for name in ["rust-src", "rust-web-src"] {
-            let offered: Vec<String> = index
-                .versions(name)?
-                .into_iter()
-                .map(|package| package.version)
-                .collect();
-            if let Some(version) = choose(version, how, &offered) {
-                let package = Package {
-                    name: name.to_owned(),
-                    version: version.clone(),
-                };
-                return Ok((package, index));
-            }
-            seen.extend(offered);
-        }
-    }
-    bail!(
-        "no Debian suite has rust-src {version}; there are {}",
-        seen.join(", ")
-    )
-}
-
-fn unpack_library(deb: &Path, folder: &Path) -> Result<()> {
-    let unpacked = setup_dir().join("unpacked");
-    if unpacked.exists() {
-        fs::remove_dir_all(&unpacked)?;
-    }
-    apt::unpack(deb, &unpacked)?;
-    let library = fs::read_dir(unpacked.join("usr/src"))?
-        .flatten()
-        .map(|entry| entry.path().join("library"))
-        .find(|path| has_library(path))
-        .context("the package holds no library with a Cargo.lock")?;
-    move_folder(&library, folder)?;
-    fs::remove_dir_all(&unpacked)?;
-    Ok(())
-}
-
-fn debian_toolchain() -> Result<Toolchain> {
-    let root = debian_root();
-    if debian_root_parts(&root).is_none() {
-        fetch_debian(&root)?;
-    }
-    let (rustc, libraries) =
-        debian_root_parts(&root).context("the packages hold no rustc with its library")?;
-    let mut toolchain = Toolchain::inspect("Debian's rustc", &rustc, libraries)?;
-    let linker = root.join("usr/bin/ld.lld");
-    if !linker.is_file() {
-        bail!("the packages hold no ld.lld");
-    }
-    toolchain.linker = Some(linker);
-    proved(toolchain)
-}
-
-fn fetch_debian(root: &Path) -> Result<()> {
-    let machine = Apt::detect(&setup_dir().join("apt"))?;
-    let backports = format!("{}-backports", machine.codename);
-    let families = [
-        ["rustc-web", "cargo-web", "rust-web-src"],
-        ["rustc", "cargo", "rust-src"],
-    ];
-    for (index, suite) in [
-        (machine.own(), None),
-        (machine.own_and_backports(), Some(backports.as_str())),
-    ] {
-        let Ok(index) = index else { continue };
-        for family in families {
-            let newest = index.versions(family[0])?.into_iter().find(|package| {
-                Version::of_package(&package.version).is_some_and(|version| version >= OLDEST)
-            });
-            let Some(newest) = newest else { continue };
-            let mut names: Vec<String> = family
-                .iter()
-                .map(|name| format!("{name}={}", newest.version))
-                .collect();
-            names.push("lld".to_owned());
-            let packages = index.closure(&names, suite)?;
-            say(format!(
-                "  fetching {} {} and {} packages it needs",
-                family[0],
-                newest.version,
-                packages.len().saturating_sub(1)
-            ));
-            let fresh = root.with_extension("part");
-            if fresh.exists() {
-                fs::remove_dir_all(&fresh)?;
-            }
-            for package in &packages {
-                let deb = index.download(package, &setup_dir())?;
-                apt::unpack(&deb, &fresh)?;
-            }
-            if root.exists() {
-                fs::remove_dir_all(root)?;
-            }
-            fs::rename(&fresh, root)?;
-            return Ok(());
-        }
-    }
-    bail!("no Debian suite of this machine has rustc {OLDEST} or newer")
-}
-
-fn debian_root() -> PathBuf {
-    setup_dir().join("debian-toolchain")
-}
-
-/// rustc and the folders of its shared libraries, when the unpacked tree is whole.
-fn debian_root_parts(root: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
-    let rustc = root.join("usr/bin/rustc");
-    if !rustc.is_file() || !has_library(&root.join("usr/lib/rustlib/src/rust/library")) {
-        return None;
-    }
-    let mut libraries = vec![root.join("usr/lib")];
-    for entry in fs::read_dir(root.join("usr/lib")).ok()?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with("-linux-gnu") {
-            libraries.push(entry.path());
-        } else if name.starts_with("llvm-") {
-            libraries.push(entry.path().join("lib"));
-        }
-    }
-    libraries.sort();
-    Some((rustc, libraries))
-}
-
 /// A compiler that is not rustup's may lack `rust-lld`: then `ld.lld` does.
-fn with_linker(mut toolchain: Toolchain) -> Result<Toolchain> {
+pub(super) fn with_linker(mut toolchain: Toolchain) -> Result<Toolchain> {
     if !toolchain.has_rust_lld() && toolchain.linker.is_none() {
-        let own = debian_root().join("usr/bin/ld.lld");
+        let own = debian::root().join("usr/bin/ld.lld");
         toolchain.linker = if toolchain.sysroot.starts_with(setup_dir()) && own.is_file() {
             Some(own)
         } else {
@@ -390,40 +213,21 @@ fn usable(toolchain: &Toolchain) -> Result<()> {
 }
 
 /// Builds core and alloc once: a source of nearly the right version may fit, or may not.
-fn proved(toolchain: Toolchain) -> Result<Toolchain> {
+pub(super) fn proved(toolchain: Toolchain) -> Result<Toolchain> {
     let start = Instant::now();
     probe::build(&toolchain)?;
     say(format!("  core and alloc build with it ({})", took(start)));
     Ok(toolchain)
 }
 
-fn source_folder(toolchain: &Toolchain) -> PathBuf {
+pub(super) fn source_folder(toolchain: &Toolchain) -> PathBuf {
     setup_dir().join(format!("rust-src-{}", toolchain.release))
 }
 
-fn mark(folder: &Path) -> PathBuf {
+pub(super) fn mark(folder: &Path) -> PathBuf {
     folder.with_extension("builds")
 }
 
-fn is_proved(folder: &Path) -> bool {
+pub(super) fn is_proved(folder: &Path) -> bool {
     has_library(folder) && mark(folder).is_file()
-}
-
-/// Renames; across file systems copies to a neighbour first, so that the place is never half filled.
-fn move_folder(from: &Path, to: &Path) -> Result<()> {
-    let parent = to.parent().context("no parent folder")?;
-    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    if to.exists() {
-        fs::remove_dir_all(to).with_context(|| format!("cannot replace {}", to.display()))?;
-    }
-    if fs::rename(from, to).is_ok() {
-        return Ok(());
-    }
-    let part = to.with_extension("part");
-    let mut copy = Command::new("cp");
-    copy.arg("-a").arg("--").arg(from).arg(&part);
-    proc::text_of(&mut copy, TOOLCHAIN_LIMIT)?;
-    fs::rename(&part, to).with_context(|| format!("cannot fill {}", to.display()))?;
-    fs::remove_dir_all(from).ok();
-    Ok(())
 }

@@ -1,0 +1,122 @@
+//! `cargo xtask bench`: the seed patch's table out of our own kernels, beside Linux's.
+
+mod reference;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::kernel::{self, Kernel, Profile, Target};
+use crate::qemu::{self, Machine, Outcome};
+use crate::setup::Ready;
+use crate::ui::{bold, heading, say, took};
+use table::{Row, Table};
+
+const PACKAGE: &str = "bench-table";
+/// The model that BASELINE.md compares on.
+const CPU: &str = "neoverse-n1";
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Runs the bench kernels and prints either their rows or the tables.
+///
+/// # Errors
+/// When a kernel cannot be built, fails, or leaves out a row.
+pub fn run(ready: &Ready, json: bool) -> Result<()> {
+    let mut rows = Vec::new();
+    for target in Target::ALL {
+        let start = Instant::now();
+        say(format!("building {PACKAGE} for {target}, release"));
+        let kernels = kernel::build(&ready.toolchain, &[PACKAGE], None, target, Profile::Release)?;
+        say(format!("  built ({})", took(start)));
+        for kernel in &kernels {
+            for mode in ["insns", "wall"] {
+                rows.extend(measure(kernel, mode)?);
+            }
+        }
+    }
+    if json {
+        for row in &rows {
+            println!("{}", serde_json::to_string(row)?);
+        }
+    }
+    let mut missed = Vec::new();
+    let mut absent = Vec::new();
+    for target in Target::ALL {
+        let table = Table::of(&rows, &target.to_string());
+        if !json {
+            say(&table.text);
+        }
+        missed.extend(table.missed);
+        absent.extend(table.absent);
+    }
+    if missed.is_empty() {
+        say("every figure keeps within its limit (DESIGN.md, section 7)");
+    } else {
+        heading("figures that miss their limit (DESIGN.md, section 7)");
+        for line in missed {
+            say(bold(&line));
+        }
+    }
+    if !absent.is_empty() {
+        bail!(
+            "the kernels left out {} rows:\n  {}",
+            absent.len(),
+            absent.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+/// Boots one kernel in one mode: `insns` counts instructions, `wall` takes the time.
+fn measure(kernel: &Kernel, mode: &str) -> Result<Vec<Row>> {
+    let machine = Machine {
+        cpu: CPU.to_owned(),
+        icount: mode == "insns",
+        words: vec![mode.to_owned()],
+        limit: LIMIT,
+        ..Machine::default()
+    };
+    let start = Instant::now();
+    let finished = qemu::boot(&machine, &kernel.elf, None)?;
+    if finished.outcome != Outcome::Exit(0) {
+        bail!(
+            "{} {} {mode}: {}",
+            kernel.name,
+            kernel.target,
+            finished.explain()
+        );
+    }
+    let mut rows: Vec<Row> = finished.console.lines().filter_map(table::row_in).collect();
+    if rows.is_empty() {
+        bail!(
+            "{} {} {mode} printed no row: {}",
+            kernel.name,
+            kernel.target,
+            finished.explain()
+        );
+    }
+    for row in &mut rows {
+        if !row.contains_key("target") {
+            row.insert("target".to_owned(), kernel.target.to_string().into());
+        }
+        if row.get("bench").is_some_and(|bench| bench == "memory")
+            && !row.contains_key("bytes_per_name")
+            && let Some(names) = &kernel.names
+        {
+            let bytes = names.bytes_per_name();
+            row.insert(
+                "bytes_per_name".to_owned(),
+                ((bytes * 100.0).round() / 100.0).into(),
+            );
+        }
+    }
+    say(format!(
+        "  {} {} {mode}: {} rows ({})",
+        kernel.name,
+        kernel.target,
+        rows.len(),
+        took(start)
+    ));
+    Ok(rows)
+}

@@ -1,0 +1,207 @@
+//! What Linux costs, and what we allow ourselves: figures of shared/BASELINE.md and shared/DESIGN.md, section 7. Pure.
+
+/// Relevant and irrelevant tracers of the seed patch's table, and three more.
+pub const ROWS: [(u32, u32); 16] = [
+    (0, 0),
+    (0, 1),
+    (0, 2),
+    (0, 10),
+    (0, 100),
+    (1, 1),
+    (1, 2),
+    (1, 10),
+    (1, 100),
+    (1, 0),
+    (2, 0),
+    (10, 0),
+    (100, 0),
+    (2, 10),
+    (2, 100),
+    (10, 100),
+];
+
+/// Linux's instructions above the untraced call. From two tracers on Linux guards in any case.
+#[must_use]
+pub fn linux_overhead(guard: bool, relevant: u32, irrelevant: u32) -> f64 {
+    match relevant {
+        0 => 0.0,
+        1 if guard => 164.0,
+        1 => 40.0,
+        many => f64::from(108 + 56 * many + 48 * irrelevant),
+    }
+}
+
+/// Linux's time as a ratio to its own untraced call, where it was measured.
+#[must_use]
+pub fn linux_ratio(relevant: u32, irrelevant: u32) -> Option<f64> {
+    match (relevant, irrelevant) {
+        (1, _) => Some(6.4),
+        (2, 0) => Some(28.9),
+        (10, 0) => Some(86.5),
+        (100, 0) => Some(704.0),
+        (2, 10) => Some(81.0),
+        (2, 100) => Some(530.0),
+        _ => None,
+    }
+}
+
+/// Our own limit for the overhead, in instructions.
+#[must_use]
+pub fn limit_overhead(guard: bool, relevant: u32) -> Option<f64> {
+    match (relevant, guard) {
+        (0, _) => Some(0.0),
+        (1, false) => Some(30.0),
+        (1, true) => Some(40.0),
+        (2, false) => Some(44.0),
+        (10, false) => Some(110.0),
+        (100, false) => Some(900.0),
+        _ => None,
+    }
+}
+
+/// A figure beside the table: the bench's name, the field, its unit, Linux's figure and our limit.
+pub struct Figure {
+    /// Value of `bench`.
+    pub bench: &'static str,
+    /// Value of `via`, where there is one.
+    pub via: Option<&'static str>,
+    /// The field that counts.
+    pub field: &'static str,
+    /// What a person reads.
+    pub title: &'static str,
+    /// Linux's.
+    pub linux: Option<f64>,
+    /// Ours, at most.
+    pub limit: Option<f64>,
+}
+
+const fn figure(
+    bench: &'static str,
+    via: Option<&'static str>,
+    field: &'static str,
+    title: &'static str,
+    linux: Option<f64>,
+    limit: Option<f64>,
+) -> Figure {
+    Figure {
+        bench,
+        via,
+        field,
+        title,
+        linux,
+        limit,
+    }
+}
+
+/// All of them; `cargo xtask bench` fails when one is missing.
+pub const FIGURES: [Figure; 11] = [
+    figure(
+        "disabled",
+        None,
+        "insns_per_call",
+        "disabled callsite: instructions",
+        Some(2.0),
+        Some(2.0),
+    ),
+    figure(
+        "direct",
+        Some("literal"),
+        "overhead_insns",
+        "direct call through the literal: instructions",
+        Some(4.0),
+        Some(8.0),
+    ),
+    figure(
+        "direct",
+        Some("straight"),
+        "overhead_insns",
+        "direct call straight: instructions",
+        Some(4.0),
+        Some(4.0),
+    ),
+    figure(
+        "enable_all",
+        None,
+        "insns_per_callsite",
+        "all callsites on: instructions each",
+        Some(1439.0),
+        Some(64.0),
+    ),
+    figure(
+        "disable_all",
+        None,
+        "insns_per_callsite",
+        "all callsites off: instructions each",
+        Some(1200.0),
+        Some(48.0),
+    ),
+    figure(
+        "register_one",
+        None,
+        "insns",
+        "one function on, the whole call: instructions",
+        Some(7_970_000.0),
+        Some(4000.0),
+    ),
+    figure(
+        "unregister_one",
+        None,
+        "insns",
+        "one function off, the whole call: instructions",
+        Some(8_550_000.0),
+        None,
+    ),
+    figure(
+        "init",
+        None,
+        "insns_per_callsite",
+        "init: instructions for each callsite",
+        None,
+        None,
+    ),
+    figure(
+        "init",
+        None,
+        "callsites",
+        "callsites of this kernel",
+        Some(54_052.0),
+        None,
+    ),
+    figure(
+        "memory",
+        None,
+        "bytes_per_callsite",
+        "memory kept for each callsite: bytes",
+        Some(16.1),
+        Some(8.0),
+    ),
+    figure(
+        "memory",
+        None,
+        "bytes_per_name",
+        "table of names: bytes for each name",
+        None,
+        None,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linux_follows_the_measured_rows() {
+        for (relevant, irrelevant, overhead) in [
+            (0, 100, 0.0),
+            (1, 100, 40.0),
+            (2, 0, 220.0),
+            (2, 10, 700.0),
+            (2, 100, 5020.0),
+            (10, 0, 668.0),
+            (100, 0, 5708.0),
+        ] {
+            assert_eq!(linux_overhead(false, relevant, irrelevant), overhead);
+        }
+        assert_eq!(linux_overhead(true, 1, 0), 164.0);
+    }
+}

@@ -1,0 +1,238 @@
+//! The guest kernels under tests/guest: found by scanning, each with what it needs and what it must say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::kernel::{Profile, Target};
+use crate::qemu::Machine;
+
+/// Every guest runs on each of these, unless it says otherwise.
+pub const CPUS: [&str; 4] = ["cortex-a53", "cortex-a72", "neoverse-n1", "max"];
+
+/// What a guest's header asks for: `//@ key: value` lines at its top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// CPU models.
+    pub cpus: Vec<String>,
+    /// Targets.
+    pub targets: Vec<Target>,
+    /// Profiles.
+    pub profiles: Vec<Profile>,
+    /// Cores.
+    pub cores: u32,
+    /// Interrupt controller.
+    pub gic: u32,
+    /// Memory.
+    pub memory: Option<String>,
+    /// Counts instructions as time.
+    pub icount: bool,
+    /// Least major version of QEMU.
+    pub qemu: u32,
+    /// Time limit.
+    pub limit: Duration,
+    /// Exit code.
+    pub exit: i32,
+    /// Semihosting command line.
+    pub words: Vec<String>,
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self {
+            cpus: CPUS.iter().map(|&cpu| cpu.to_owned()).collect(),
+            targets: Target::ALL.to_vec(),
+            profiles: vec![Profile::Dev, Profile::Release],
+            cores: 1,
+            gic: 3,
+            memory: None,
+            icount: false,
+            qemu: 0,
+            limit: Duration::from_secs(60),
+            exit: 0,
+            words: Vec::new(),
+        }
+    }
+}
+
+impl Header {
+    /// Reads the header lines.
+    ///
+    /// # Errors
+    /// A key or value that is not known, with the line.
+    pub fn parse(source: &str) -> Result<Self> {
+        let mut header = Self::default();
+        for line in source.lines() {
+            let Some(rest) = line.trim().strip_prefix("//@") else {
+                continue;
+            };
+            header
+                .set(rest)
+                .with_context(|| format!("header line `{}`", line.trim()))?;
+        }
+        Ok(header)
+    }
+
+    fn set(&mut self, line: &str) -> Result<()> {
+        let (key, value) = line.split_once(':').context("is not `key: value`")?;
+        let value = value.trim();
+        let list = || value.split(',').map(|word| word.trim().to_owned());
+        if value.is_empty() {
+            bail!("has no value");
+        }
+        match key.trim() {
+            "cpu" => self.cpus = list().collect(),
+            "target" => self.targets = list().map(|word| choice(&word)).collect::<Result<_>>()?,
+            "profile" => self.profiles = list().map(|word| choice(&word)).collect::<Result<_>>()?,
+            "smp" => self.cores = value.parse()?,
+            "gic" => self.gic = value.parse()?,
+            "mem" => self.memory = Some(value.to_owned()),
+            "icount" => self.icount = value == "yes",
+            "qemu" => self.qemu = value.parse()?,
+            "timeout" => self.limit = Duration::from_secs(value.parse()?),
+            "exit" => self.exit = value.parse()?,
+            "args" => self.words = value.split_whitespace().map(str::to_owned).collect(),
+            key => bail!("knows no key `{key}`"),
+        }
+        Ok(())
+    }
+
+    /// The machine for one of its CPU models.
+    #[must_use]
+    pub fn machine(&self, cpu: &str) -> Machine {
+        let mut machine = Machine {
+            cpu: cpu.to_owned(),
+            cores: self.cores,
+            gic: self.gic,
+            icount: self.icount,
+            words: self.words.clone(),
+            limit: self.limit,
+            ..Machine::default()
+        };
+        if let Some(memory) = &self.memory {
+            machine.memory.clone_from(memory);
+        }
+        machine
+    }
+}
+
+fn choice<T: clap::ValueEnum>(word: &str) -> Result<T> {
+    T::from_str(word, false).map_err(anyhow::Error::msg)
+}
+
+/// One guest kernel.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// Name of its binary.
+    pub name: String,
+    /// What it needs.
+    pub header: Header,
+    /// What it must say.
+    pub expected: String,
+}
+
+/// All guests in a folder, by name.
+///
+/// # Errors
+/// When there is none, when one lacks its expected text, or has a header that is not understood.
+pub fn scan(folder: &Path) -> Result<Vec<Guest>> {
+    let mut sources: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|tail| tail == "rs"))
+        .collect();
+    sources.sort();
+    let mut guests = Vec::new();
+    for path in sources {
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let source = fs::read_to_string(&path)?;
+        let header = Header::parse(&source).with_context(|| path.display().to_string())?;
+        let expected = path.with_extension("expected");
+        let expected = fs::read_to_string(&expected)
+            .with_context(|| format!("guest {name} has no {}", expected.display()))?;
+        guests.push(Guest {
+            name,
+            header,
+            expected,
+        });
+    }
+    if guests.is_empty() {
+        bail!("no guest kernel in {}", folder.display());
+    }
+    Ok(guests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_without_header_runs_everywhere() {
+        let header = Header::parse("//! Thought.\n#![no_std]\n").unwrap();
+        assert_eq!(header, Header::default());
+        assert_eq!(
+            header.cpus.len() * header.targets.len() * header.profiles.len(),
+            16
+        );
+    }
+
+    #[test]
+    fn the_header_restricts() {
+        let header = Header::parse(
+            "//@ cpu: max, neoverse-n1\n//@ smp: 2\n//@ qemu: 9\n//@ target: none\n//@ profile: release-lto\n\
+             //@ timeout: 5\n//@ exit: 3\n//@ args: a b\n//@ icount: yes\n//@ mem: 1G\n//@ gic: 2\n",
+        )
+        .unwrap();
+        assert_eq!(header.cpus, ["max", "neoverse-n1"]);
+        assert_eq!(header.targets, [Target::None]);
+        assert_eq!(header.profiles, [Profile::ReleaseLto]);
+        assert_eq!((header.cores, header.qemu, header.exit), (2, 9, 3));
+        let machine = header.machine("max");
+        assert_eq!(machine.words, ["a", "b"]);
+        assert_eq!(
+            (machine.memory.as_str(), machine.gic, machine.icount),
+            ("1G", 2, true)
+        );
+        assert_eq!(machine.limit, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error() {
+        for bad in [
+            "//@ cpus: max",
+            "//@ smp: many",
+            "//@ target: x86",
+            "//@ cpu",
+            "//@ cpu:",
+        ] {
+            assert!(Header::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_empty_set_and_a_missing_expectation_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(
+            scan(folder.path())
+                .unwrap_err()
+                .to_string()
+                .starts_with("no guest kernel")
+        );
+        fs::write(folder.path().join("a.rs"), "").unwrap();
+        assert!(
+            scan(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("has no")
+        );
+        fs::write(folder.path().join("a.expected"), "ok\n").unwrap();
+        assert_eq!(scan(folder.path()).unwrap()[0].name, "a");
+    }
+}

@@ -1,0 +1,234 @@
+//! The checks that need no emulator.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::Tally;
+use crate::kernel::{self, Target};
+use crate::proc;
+use crate::setup::toolchain::{LibrarySource, Toolchain};
+use crate::stable;
+use crate::ui::{heading, say, took};
+
+const LIMIT: Duration = Duration::from_secs(1200);
+const LIBRARY: &str = "aarch64-ftrace";
+
+fn quiet(command: &mut Command) -> Result<()> {
+    proc::text_of(command, LIMIT).map(drop)
+}
+
+/// Whether cargo on this machine has a subcommand; a minimal rustup toolchain lacks fmt and clippy.
+fn host_has(subcommand: &str) -> bool {
+    let mut command = kernel::host_cargo();
+    command.args([subcommand, "--version"]);
+    proc::capture(&mut command, Duration::from_secs(60)).is_ok_and(|captured| captured.ok)
+}
+
+/// Formatting of every crate.
+pub fn fmt(tally: &mut Tally) {
+    heading("format");
+    if !host_has("fmt") {
+        tally.skip(
+            "format",
+            "this toolchain has no rustfmt (rustup component add rustfmt)",
+        );
+        return;
+    }
+    tally.step("cargo fmt --check", || {
+        quiet(kernel::host_cargo().args(["fmt", "--all", "--check"]))
+    });
+}
+
+/// clippy for the host's crates, then for the library and the kernels on both targets.
+pub fn clippy(tally: &mut Tally, toolchain: &Toolchain) {
+    heading("clippy");
+    let why = "this toolchain has no clippy (rustup component add clippy)";
+    if host_has("clippy") {
+        for features in [&[][..], &["--all-features"][..]] {
+            let name = format!("clippy, host crates {}", features.join(" "));
+            tally.step(name.trim_end(), || {
+                let mut command = kernel::host_cargo();
+                command.args(["clippy", "--all-targets"]).args(features);
+                quiet(command.args(["--", "-D", "warnings"]))
+            });
+        }
+    } else {
+        tally.skip("clippy, host crates", why);
+    }
+    if !toolchain.has_tool("clippy") {
+        tally.skip("clippy, kernels", why);
+        return;
+    }
+    for target in Target::ALL {
+        tally.step(&format!("clippy, library and kernels, {target}"), || {
+            let mut command = kernel::cargo(toolchain, "clippy", target)?;
+            command.args(["-p", LIBRARY]);
+            for package in kernel::packages()? {
+                command.args(["-p", &package.name]);
+            }
+            quiet(command.args(["--", "-D", "warnings"]))
+        });
+    }
+}
+
+/// `cargo test` of the default members, and of the library with all its features.
+pub fn tests(tally: &mut Tally) {
+    heading("tests on the host");
+    let runs: [(&str, &[&str]); 2] = [
+        ("cargo test", &["test", "--no-fail-fast"]),
+        (
+            "cargo test, library with all features",
+            &["test", "--no-fail-fast", "-p", LIBRARY, "--all-features"],
+        ),
+    ];
+    for (name, arguments) in runs {
+        let start = Instant::now();
+        let result = proc::capture(kernel::host_cargo().args(arguments), LIMIT);
+        let (captured, counts) = match result {
+            Ok(captured) => {
+                let counts = Counts::read(&captured.stdout);
+                (captured, counts)
+            }
+            Err(error) => {
+                say(format!("{name}: {error:#}"));
+                tally.fail(name);
+                continue;
+            }
+        };
+        tally.pass(counts.passed);
+        for index in 0..counts.ignored {
+            tally.skip(
+                format!("{name}, ignored test {}", index + 1),
+                "marked #[ignore]",
+            );
+        }
+        let good = captured.ok && counts.passed > 0;
+        let word = if good { "ok    " } else { "FAILED" };
+        say(format!(
+            "{name:<46} {word}  {}  {} passed",
+            took(start),
+            counts.passed
+        ));
+        if !good {
+            say(captured.tail(60));
+            for test in &counts.failures {
+                tally.fail(format!("{name}: {test}"));
+            }
+            if counts.failures.is_empty() {
+                tally.fail(name);
+            }
+        }
+    }
+}
+
+/// What the closing lines of cargo's test runners add up to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    ignored: usize,
+    failures: Vec<String>,
+}
+
+impl Counts {
+    fn read(text: &str) -> Self {
+        let mut counts = Self::default();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("test result: ") {
+                let number = |word: &str| {
+                    rest.split([';', '.'])
+                        .find_map(|part| part.trim().strip_suffix(word))
+                        .and_then(|count| count.trim().parse::<usize>().ok())
+                        .unwrap_or(0)
+                };
+                counts.passed += number(" passed");
+                counts.ignored += number(" ignored");
+            } else if let Some(name) = line
+                .strip_prefix("test ")
+                .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+            {
+                counts.failures.push(name.to_owned());
+            }
+        }
+        counts
+    }
+}
+
+/// Documentation without a warning: host crates, and the library as it is on bare metal.
+pub fn doc(tally: &mut Tally, toolchain: &Toolchain) {
+    heading("documentation");
+    tally.step("cargo doc, host crates", || {
+        let mut command = kernel::host_cargo();
+        command.args(["doc", "--no-deps", "--document-private-items"]);
+        quiet(command.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    tally.step("cargo doc, library on bare metal", || {
+        let mut command = kernel::cargo(toolchain, "doc", Target::Softfloat)?;
+        command.args(["--no-deps", "--all-features", "-p", LIBRARY]);
+        command.env("RUSTDOC", toolchain.sysroot.join("bin/rustdoc"));
+        quiet(command.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+}
+
+/// `cargo package` builds the library from what would be published.
+pub fn package(tally: &mut Tally) {
+    heading("package");
+    tally.step("cargo package -p aarch64-ftrace", || {
+        quiet(kernel::host_cargo().args(["package", "-p", LIBRARY, "--allow-dirty"]))
+    });
+}
+
+/// The library builds where no unstable feature is to be had.
+pub fn stable(tally: &mut Tally, toolchain: &Toolchain) {
+    heading("the library without unstable features");
+    let runs = Target::ALL
+        .into_iter()
+        .flat_map(|target| [(target, &[][..]), (target, &["--features", "alloc"][..])]);
+    for (target, features) in runs {
+        let name = format!("stable build, {target} {}", features.join(" "));
+        tally.step(name.trim_end(), || {
+            quiet(
+                stable_command(toolchain, target)?
+                    .args(["-p", LIBRARY])
+                    .args(features),
+            )
+        });
+    }
+}
+
+/// cargo with xtask as the wrapper that closes every unstable door.
+fn stable_command(toolchain: &Toolchain, target: Target) -> Result<Command> {
+    let library = match &toolchain.source {
+        LibrarySource::Folder(folder) => folder.clone(),
+        _ => toolchain.sysroot_library(),
+    };
+    // Where the source is a link (as in Debian's toolchain), cargo names the folder behind it.
+    let library = library.canonicalize().context("no library source")?;
+    let mut command = kernel::cargo(toolchain, "build", target)?;
+    command
+        .env("RUSTFLAGS", "")
+        .env("RUSTC_WRAPPER", std::env::current_exe()?)
+        .env(stable::WRAPPER, library);
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_all_runners_add_up() {
+        let text = "test a ... ok\ntest b::c ... FAILED\n\
+            test result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out\n\
+            test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out\n";
+        assert_eq!(
+            Counts::read(text),
+            Counts {
+                passed: 41,
+                ignored: 2,
+                failures: vec!["b::c".to_owned()],
+            }
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! `cargo xtask test`: everything that has to hold, step by step, with one closing line.
+
+mod boots;
+mod host;
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::setup::Ready;
+use crate::ui::{heading, say, took};
+
+/// A group of checks that can be run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Formatting.
+    Fmt,
+    /// clippy without a warning, host crates and kernels.
+    Clippy,
+    /// Tests on the host.
+    Host,
+    /// Documentation without a warning.
+    Doc,
+    /// The library as it would be published.
+    Package,
+    /// The library without any unstable feature.
+    Stable,
+    /// What the built kernels' files must hold.
+    Elf,
+    /// The guest kernels, booted.
+    Guests,
+}
+
+impl Part {
+    const ALL: [Self; 8] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Host,
+        Self::Doc,
+        Self::Package,
+        Self::Stable,
+        Self::Elf,
+        Self::Guests,
+    ];
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Only these parts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Only guests whose name contains this.
+    #[arg(long)]
+    guest: Option<String>,
+}
+
+/// Counts, and what went wrong.
+#[derive(Debug, Default)]
+pub struct Tally {
+    passed: usize,
+    failed: Vec<String>,
+    skipped: Vec<(String, String)>,
+}
+
+impl Tally {
+    /// Counts one that passed.
+    pub fn pass(&mut self, count: usize) {
+        self.passed += count;
+    }
+
+    /// Counts one that failed.
+    pub fn fail(&mut self, what: impl Into<String>) {
+        self.failed.push(what.into());
+    }
+
+    /// Counts one that this machine cannot run.
+    pub fn skip(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.skipped.push((what.into(), why.into()));
+    }
+
+    /// Runs one check and prints its line; its own words only when it fails.
+    pub fn step(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        let start = Instant::now();
+        match check() {
+            Ok(()) => {
+                self.pass(1);
+                say(format!("{name:<46} ok      {}", took(start)));
+            }
+            Err(error) => {
+                say(format!("{name:<46} FAILED  {}\n{error:#}", took(start)));
+                self.fail(name);
+            }
+        }
+    }
+
+    /// The closing lines.
+    fn close(&self) {
+        if !self.skipped.is_empty() {
+            heading("skipped");
+            for (what, why) in &self.skipped {
+                say(format!("{what}: {why}"));
+            }
+        }
+        if !self.failed.is_empty() {
+            heading("failed");
+            for what in &self.failed {
+                say(what);
+            }
+        }
+        say(format!("\n{}", self.line()));
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{} passed, {} failed, {} skipped",
+            self.passed,
+            self.failed.len(),
+            self.skipped.len()
+        )
+    }
+}
+
+/// Runs the parts and prints the closing line.
+///
+/// # Errors
+/// When a check failed or none ran.
+pub fn run(ready: &Ready, options: &Options) -> Result<()> {
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    let parts: Vec<Part> = Part::ALL
+        .into_iter()
+        .filter(|part| match &options.guest {
+            Some(_) => *part == Part::Guests,
+            None => options.only.is_empty() || options.only.contains(part),
+        })
+        .collect();
+    for part in parts {
+        match part {
+            Part::Fmt => host::fmt(&mut tally),
+            Part::Clippy => host::clippy(&mut tally, &ready.toolchain),
+            Part::Host => host::tests(&mut tally),
+            Part::Doc => host::doc(&mut tally, &ready.toolchain),
+            Part::Package => host::package(&mut tally),
+            Part::Stable => host::stable(&mut tally, &ready.toolchain),
+            Part::Elf => boots::elf(&mut tally, &ready.toolchain),
+            Part::Guests => boots::guests(&mut tally, ready, options.guest.as_deref()),
+        }
+    }
+    say(format!("\nin all {}", took(start)));
+    tally.close();
+    if !tally.failed.is_empty() {
+        bail!("{} failed", tally.failed.len());
+    }
+    if tally.passed == 0 {
+        bail!("nothing was tested");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_has_the_form_that_is_read() {
+        let mut tally = Tally::default();
+        tally.pass(3);
+        tally.skip("a", "old QEMU");
+        assert_eq!(tally.line(), "3 passed, 0 failed, 1 skipped");
+        tally.step("broken", || bail!("no"));
+        assert_eq!(tally.line(), "3 passed, 1 failed, 1 skipped");
+    }
+}
