@@ -50,4 +50,4 @@ pub use introspect::{Callsite, Callsites, Reject, Rejects, Symbol};
 pub use ops::{EntryFn, Ops, TracerFn};
 pub use platform::Platform;
 pub use table::{Reason, TextRanges};
-pub use tracer::{Ftrace, InitReport};
+pub use tracer::{Ftrace, InitReport, Memory};

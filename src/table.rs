@@ -158,6 +158,11 @@ impl Table {
         self.records.len()
     }
 
+    /// How much memory they take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.records)
+    }
+
     /// How many of them are rejects.
     pub(crate) fn rejected(&self) -> usize {
         self.rejected

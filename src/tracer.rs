@@ -16,7 +16,7 @@ use core::fmt;
 use core::mem::MaybeUninit;
 
 /// Memory for sets that every tracer has, in bytes: enough for a hundred tracers on one function.
-const FIRST_SET_MEMORY: usize = 4096;
+const FIRST_SET_MEMORY: usize = 8192;
 
 /// The tracer of one kernel: make it a `static`.
 ///
@@ -66,6 +66,19 @@ impl fmt::Display for InitReport {
             Err(error) => write!(f, "no names: {error}"),
         }
     }
+}
+
+/// What the tracer keeps in memory, text aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Records, rejects included.
+    pub records: usize,
+    /// Bytes that they take: the linker's own section, used in place.
+    pub record_bytes: usize,
+    /// Names, aliases included.
+    pub names: usize,
+    /// Bytes of the table of names.
+    pub name_bytes: usize,
 }
 
 impl Ftrace {
@@ -251,6 +264,20 @@ impl Ftrace {
             .iter()
             .for_each(each);
         Ok(())
+    }
+
+    /// What the tracer keeps in memory. All zero before init.
+    pub fn memory(&'static self) -> Memory {
+        let Some(known) = self.known() else {
+            return Memory::default();
+        };
+        let names = known.names.as_ref().ok();
+        Memory {
+            records: known.table.len(),
+            record_bytes: known.table.bytes(),
+            names: names.map_or(0, |names| names.total_names()),
+            name_bytes: names.map_or(0, |names| names.size()),
+        }
     }
 
     /// How many interned sets are kept, used or not.
