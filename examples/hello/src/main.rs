@@ -1,9 +1,74 @@
-//! The newcomer's kernel.
+//! The newcomer's kernel: it traces four of its own functions, by name, while it runs.
 #![no_std]
 #![no_main]
 
-virt::entry!(main);
+use aarch64_ftrace::{AliasError, Error, Filter, Fregs, Ftrace, Ops, Platform};
+use core::hint::black_box;
+use virt::println;
 
-fn main() {
-    virt::println!("hello from EL{}", virt::boot_el());
+virt::entry!(main);
+aarch64_ftrace::reserve_names!(64 * 1024);
+
+struct Board;
+
+// SAFETY: virt maps all RAM a second time, writable, ALIAS_OFFSET higher; only one core runs, and no tasks.
+unsafe impl Platform for Board {
+    fn patch_begin(&self) -> Result<isize, AliasError> {
+        Ok(virt::mmu::ALIAS_OFFSET as isize)
+    }
+
+    fn sync_cores(&self) {}
+
+    fn cpu_index(&self) -> usize {
+        0
+    }
+}
+
+static FTRACE: Ftrace = Ftrace::new(&Board);
+static TRACER: Ops = Ops::new(on_call);
+
+aarch64_ftrace::notrace! {
+    extern "C" fn on_call(ip: usize, parent_ip: usize, _: &Ops, fregs: &mut Fregs) {
+        if let (Some(callee), Some(caller)) = (FTRACE.symbol(ip), FTRACE.symbol(parent_ip)) {
+            println!("  {}({}) from {}", callee.name, fregs.arg(0).unwrap_or(0), caller.name);
+        }
+    }
+}
+
+mod kitchen {
+    use core::hint::black_box;
+
+    #[inline(never)]
+    pub fn dinner(guests: u64) -> u64 {
+        let mut dishes = soup(guests);
+        for guest in 1..=guests {
+            dishes += bread(guest);
+        }
+        dishes
+    }
+
+    #[inline(never)]
+    fn soup(plates: u64) -> u64 {
+        boil(plates * 3) + plates
+    }
+
+    #[inline(never)]
+    fn boil(litres: u64) -> u64 {
+        black_box(litres * 7)
+    }
+
+    #[inline(never)]
+    fn bread(slice: u64) -> u64 {
+        black_box(slice + 1)
+    }
+}
+
+fn main() -> Result<(), Error> {
+    println!("{}", FTRACE.init()?);
+    println!("untraced: {}", kitchen::dinner(black_box(2)));
+    let filter = Filter::new(&["hello::kitchen::*", "!*::boil"]);
+    println!("{}", FTRACE.register(&TRACER, &filter)?);
+    println!("traced: {}", kitchen::dinner(black_box(2)));
+    println!("{}", FTRACE.unregister(&TRACER)?);
+    Ok(())
 }

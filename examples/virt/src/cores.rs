@@ -156,3 +156,8 @@ extern "C" fn virt_start_secondary(core: usize) -> ! {
         aarch64_cpu::asm::wfi();
     }
 }
+
+/// Waits until an interrupt is pending for this core.
+pub fn wait_for_interrupt() {
+    aarch64_cpu::asm::wfi();
+}

@@ -28,6 +28,7 @@ pub mod mmu;
 #[cfg(feature = "panic-handler")]
 mod panic;
 pub mod pl011;
+pub mod platform;
 pub mod pmu;
 pub mod timer;
 pub mod trap;
@@ -46,15 +47,39 @@ pub fn exit(code: u32) -> ! {
     qemu_exit::AArch64::new().exit(code)
 }
 
-/// Names the function that runs after boot: `fn main()` or `fn main() -> !`, at EL1 with interrupts masked.
+/// What a kernel's main function may return, and what that means for QEMU's exit code.
+pub trait Outcome {
+    /// Leaves QEMU with it.
+    fn leave(self) -> !;
+}
+
+impl Outcome for () {
+    fn leave(self) -> ! {
+        exit(0)
+    }
+}
+
+impl<E: core::fmt::Display> Outcome for Result<(), E> {
+    fn leave(self) -> ! {
+        match self {
+            Ok(()) => exit(0),
+            Err(error) => {
+                println!("error: {error}");
+                exit(1)
+            }
+        }
+    }
+}
+
+/// Names the function that runs after boot, at EL1 with interrupts masked: `fn main()`, `fn main() -> !` or
+/// `fn main() -> Result<(), impl Display>`. Returning leaves QEMU, with code 0, or 1 for an error.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
         #[unsafe(no_mangle)]
         #[allow(unreachable_code, reason = "a main that never returns is as welcome")]
         extern "Rust" fn virt_main() -> ! {
-            $main();
-            $crate::exit(0)
+            $crate::Outcome::leave($main())
         }
     };
 }

@@ -2,7 +2,7 @@
 //! baud rate; a board's firmware has set it.
 
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
-use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
+use tock_registers::registers::{ReadOnly, ReadWrite};
 use tock_registers::{register_bitfields, register_structs};
 
 register_bitfields! {
@@ -16,8 +16,7 @@ register_bitfields! {
         BUSY OFFSET(3) NUMBITS(1) []
     ],
     LCR_H [
-        WLEN OFFSET(5) NUMBITS(2) [EightBit = 3],
-        FEN OFFSET(4) NUMBITS(1) []
+        WLEN OFFSET(5) NUMBITS(2) [EightBit = 3]
     ],
     CR [
         RXE OFFSET(9) NUMBITS(1) [],
@@ -41,9 +40,7 @@ register_structs! {
         (0x30 => control: ReadWrite<u32, CR::Register>),
         (0x34 => _reserved2),
         (0x38 => mask: ReadWrite<u32, INT::Register>),
-        (0x3c => _reserved3),
-        (0x44 => clear: WriteOnly<u32, INT::Register>),
-        (0x48 => @END),
+        (0x3c => @END),
     }
 }
 
@@ -68,13 +65,12 @@ impl Pl011 {
         unsafe { &*registers }
     }
 
-    /// Eight bits, FIFOs, both directions.
+    /// Eight bits, both directions, no FIFOs: switching them on empties them, and what a script sent while the machine
+    /// started would be lost.
     pub fn init(&self) {
         let registers = self.registers();
         registers.control.set(0);
-        registers
-            .line
-            .write(LCR_H::WLEN::EightBit + LCR_H::FEN::SET);
+        registers.line.write(LCR_H::WLEN::EightBit);
         registers
             .control
             .write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
@@ -106,10 +102,9 @@ impl Pl011 {
         }
     }
 
-    /// Asks for an interrupt when bytes have arrived, or no longer.
+    /// Asks for an interrupt while bytes are waiting, or no longer. Reading them takes the interrupt away.
     pub fn receive_interrupt(&self, on: bool) {
         let registers = self.registers();
-        registers.clear.write(INT::RX::SET + INT::RT::SET);
         let bit = u32::from(on);
         registers.mask.modify(INT::RX.val(bit) + INT::RT.val(bit));
     }
