@@ -1,4 +1,4 @@
-//! The newcomer's kernel: it traces four of its own functions, by name, while it runs.
+//! The newcomer's kernel: it traces three of its own functions, by name, while it runs.
 #![no_std]
 #![no_main]
 
@@ -29,22 +29,18 @@ static TRACER: Ops = Ops::new(on_call);
 
 aarch64_ftrace::notrace! {
     extern "C" fn on_call(ip: usize, parent_ip: usize, _: &Ops, fregs: &mut Fregs) {
-        if let (Some(callee), Some(caller)) = (FTRACE.symbol(ip), FTRACE.symbol(parent_ip)) {
-            println!("  {}({}) from {}", callee.name, fregs.arg(0).unwrap_or(0), caller.name);
+        let symbols = (FTRACE.symbol(ip), FTRACE.symbol(parent_ip));
+        if let (Some(function), Some(caller)) = symbols {
+            let argument = fregs.arg(0).unwrap_or(0);
+            println!("  {}({argument}) from {caller}", function.name);
         }
     }
 }
 
 mod kitchen {
-    use core::hint::black_box;
-
     #[inline(never)]
     pub fn dinner(guests: u64) -> u64 {
-        let mut dishes = soup(guests);
-        for guest in 1..=guests {
-            dishes += bread(guest);
-        }
-        dishes
+        soup(guests) + bread(guests + 1) + bread(guests + 2)
     }
 
     #[inline(never)]
@@ -54,12 +50,12 @@ mod kitchen {
 
     #[inline(never)]
     fn boil(litres: u64) -> u64 {
-        black_box(litres * 7)
+        crate::black_box(litres * 7)
     }
 
     #[inline(never)]
-    fn bread(slice: u64) -> u64 {
-        black_box(slice + 1)
+    fn bread(slices: u64) -> u64 {
+        crate::black_box(slices * 2)
     }
 }
 
