@@ -191,7 +191,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(header.cpus, ["max", "neoverse-n1"]);
-        assert_eq!(header.targets, [Target::None]);
+        assert_eq!(header.targets, [Target::Hardfloat]);
         assert_eq!(header.profiles, [Profile::ReleaseLto]);
         assert_eq!((header.cores, header.qemu, header.exit), (2, 9, 3));
         let machine = header.machine("max");

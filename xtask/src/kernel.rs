@@ -24,19 +24,20 @@ pub enum Target {
     /// `aarch64-unknown-none-softfloat`
     Softfloat,
     /// `aarch64-unknown-none`, with FP and SIMD
-    None,
+    #[value(alias = "none")]
+    Hardfloat,
 }
 
 impl Target {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Softfloat, Self::None];
+    pub const ALL: [Self; 2] = [Self::Softfloat, Self::Hardfloat];
 
     /// Its triple.
     #[must_use]
     pub fn triple(self) -> &'static str {
         match self {
             Self::Softfloat => "aarch64-unknown-none-softfloat",
-            Self::None => "aarch64-unknown-none",
+            Self::Hardfloat => "aarch64-unknown-none",
         }
     }
 }
@@ -45,7 +46,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Softfloat => "softfloat",
-            Self::None => "none",
+            Self::Hardfloat => "hardfloat",
         })
     }
 }
