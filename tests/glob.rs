@@ -151,7 +151,10 @@ fn parse(pattern: &str) -> Vec<Item> {
     items
 }
 
-fn class(text: &[char]) -> Option<(bool, Vec<(char, char)>, usize)> {
+/// Negated or not, the ranges, the length in characters.
+type Class = (bool, Vec<(char, char)>, usize);
+
+fn class(text: &[char]) -> Option<Class> {
     let negated = text.get(1) == Some(&'!');
     let start = if negated { 2 } else { 1 };
     let mut members = Vec::new();

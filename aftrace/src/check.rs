@@ -16,6 +16,9 @@ const CRATE: &str = "aarch64_ftrace";
 /// The same as both manglings spell it.
 const MANGLED: &str = "14aarch64_ftrace";
 
+/// Bystanders that a report shows; violations it shows all.
+const SHOWN: usize = 10;
+
 /// Why there is no proof, neither for nor against.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,8 +126,11 @@ impl fmt::Display for Report {
             "not the crate's, but taken along because their symbols mention it: {}",
             self.bystanders.len()
         )?;
-        for (entry, paths) in &self.bystanders {
+        for (entry, paths) in self.bystanders.iter().take(SHOWN) {
             writeln!(f, "    {entry:#x} {}", paths.join(", "))?;
+        }
+        if let Some(more @ 1..) = self.bystanders.len().checked_sub(SHOWN) {
+            writeln!(f, "    and {more} more")?;
         }
         let judges = if self.dwarf {
             "symbols and DWARF"

@@ -5,9 +5,10 @@
 //! none needs more than [`STACK`] waiting symbols in the reader.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use aarch64_ftrace::names::format::{FIRST_RULE, MAX_RULES, STACK};
+use rustc_hash::FxHashMap;
 
 type Pair = (u16, u16);
 
@@ -26,7 +27,7 @@ pub(crate) fn compress<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Compressed 
         .map(|t| t.iter().map(|b| u16::from(*b)).collect())
         .collect();
     let mut state = State {
-        pairs: HashMap::new(),
+        pairs: FxHashMap::default(),
         heap: BinaryHeap::new(),
         texts,
     };
@@ -72,7 +73,7 @@ struct Occurrences {
 
 struct State {
     texts: Vec<Vec<u16>>,
-    pairs: HashMap<Pair, Occurrences>,
+    pairs: FxHashMap<Pair, Occurrences>,
     /// Counts as they were when they were offered; `best` compares them with the present.
     heap: BinaryHeap<(usize, Reverse<Pair>)>,
 }

@@ -71,8 +71,8 @@ enum Task {
     },
     /// Embed the names, then boot the kernel in QEMU
     ///
-    /// Runs `qemu-system-aarch64 -machine virt -cpu max -semihosting -display none -serial mon:stdio -no-reboot -kernel
-    /// KERNEL ARGUMENTS`. Later arguments override earlier ones: `-cpu cortex-a53`, `-machine virt,gic-version=3`.
+    /// Runs `qemu-system-aarch64 -machine virt -cpu max -semihosting -display none -serial mon:stdio -no-reboot
+    /// -nodefaults -kernel KERNEL ARGUMENTS`. Later arguments override earlier ones: `-cpu cortex-a53`, `-machine virt,gic-version=3`.
     /// A kernel that reserves no space for names is booted without them.
     ///
     /// As cargo's runner: `runner = "aftrace run"` in .cargo/config.toml, then `cargo run -- -smp 4`.

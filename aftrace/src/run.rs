@@ -19,7 +19,13 @@ pub fn command(qemu: &OsStr, kernel: &Path, more: &[OsString]) -> Command {
             "-display",
             "none",
         ])
-        .args(["-serial", "mon:stdio", "-no-reboot", "-kernel"])
+        .args([
+            "-serial",
+            "mon:stdio",
+            "-no-reboot",
+            "-nodefaults",
+            "-kernel",
+        ])
         .arg(kernel)
         .args(more);
     command
