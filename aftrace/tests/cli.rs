@@ -1,0 +1,153 @@
+//! The command: what it prints where, and its exit codes.
+
+mod fixture;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use fixture::{Fixture, TEXT};
+
+const OWN: &str = "_ZN14aarch64_ftrace3ops3Ops8register17h0123456789abcdefE";
+const USER: &str = "_ZN4demo4main17h0123456789abcdefE";
+
+struct Directory(tempfile::TempDir);
+
+impl Directory {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn kernel(&self, change: impl Fn(&mut Fixture)) -> PathBuf {
+        let mut fixture = Fixture::new(&[(0x48, USER), (0x108, OWN)]);
+        fixture.symbols = vec![
+            ("__ftrace_notrace_start", TEXT + 0x100),
+            ("__ftrace_notrace_end", TEXT + 0x200),
+        ];
+        change(&mut fixture);
+        let path = self.0.path().join("kernel");
+        std::fs::write(&path, fixture.build()).unwrap();
+        path
+    }
+}
+
+fn aftrace(arguments: &[&str], kernel: &std::path::Path, more: &[&str]) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_aftrace"))
+        .env_remove("AFTRACE_QEMU")
+        .args(arguments)
+        .arg(kernel)
+        .args(more)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn embed_reports_and_symbols_lists() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|_| {});
+    let (code, out, err) = aftrace(&["embed"], &kernel, &[]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.starts_with("2 callsites, 2 names (0 of them aliases, 0 callsites without a name), "),
+        "{out}"
+    );
+    let (_, again, _) = aftrace(&["embed"], &kernel, &[]);
+    assert_eq!(again, format!("{}; embedded before\n", out.trim_end()));
+
+    let (code, out, err) = aftrace(&["symbols"], &kernel, &[]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "#0 0x40200048 demo::main\n#1 0x40200108 aarch64_ftrace::ops::Ops::register\n"
+    );
+    let (_, out, _) = aftrace(&["symbols", "--filter", "*::register"], &kernel, &[]);
+    assert_eq!(out, "#1 0x40200108 aarch64_ftrace::ops::Ops::register\n");
+    let (code, out, err) = aftrace(&["symbols", "--filter", "nothing"], &kernel, &[]);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "", "0 of 2 callsites\n")
+    );
+    let (code, _, err) = aftrace(&["symbols", "--filter", "x[a"], &kernel, &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("`[` at offset 1 has no `]`"), "{err}");
+}
+
+#[test]
+fn check_exits_with_one_on_a_violation_and_two_without_a_proof() {
+    let directory = Directory::new();
+    let (code, out, _) = aftrace(&["check"], &directory.kernel(|_| {}), &[]);
+    assert_eq!(code, 0, "{out}");
+    let broken = directory.kernel(|f| f.symbols[1].1 = TEXT + 0x108);
+    let (code, out, _) = aftrace(&["check"], &broken, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("VIOLATION 0x40200108 aarch64_ftrace::ops::Ops::register (by its path)"),
+        "{out}"
+    );
+    let (code, out, err) = aftrace(&["check"], &directory.kernel(|f| f.symbols.clear()), &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("INCLUDE ftrace.x"), "{err}");
+}
+
+#[test]
+fn errors_name_the_file_and_exit_with_two() {
+    let directory = Directory::new();
+    for task in ["embed", "symbols", "check", "run"] {
+        let (code, out, err) = aftrace(&[task], &directory.0.path().join("none"), &[]);
+        assert_eq!((code, out.as_str()), (2, ""), "{task}");
+        assert!(
+            err.starts_with("aftrace: ") && err.contains("none: No such file"),
+            "{task}: {err}"
+        );
+    }
+    let kernel = directory.kernel(|f| f.names = None);
+    let (code, _, err) = aftrace(&["embed"], &kernel, &[]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains(
+            "kernel: no section ftrace_names: put `aarch64_ftrace::reserve_names!(1024);`"
+        ),
+        "{err}"
+    );
+}
+
+#[test]
+fn run_embeds_and_hands_everything_else_to_qemu() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|_| {});
+    let more = ["--", "-smp", "4", "-cpu", "cortex-a53"];
+    let (code, out, err) = aftrace(&["run", "--dry-run"], &kernel, &more);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.starts_with("\"qemu-system-aarch64\" \"-machine\" \"virt\""),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("kernel\" \"-smp\" \"4\" \"-cpu\" \"cortex-a53\"\n"),
+        "{out}"
+    );
+    let (_, without_dashes, _) = aftrace(&["run", "--dry-run"], &kernel, &more[1..]);
+    assert_eq!(without_dashes, out);
+    let (_, listed, _) = aftrace(&["embed"], &kernel, &[]);
+    assert!(listed.ends_with("; embedded before\n"), "{listed}");
+
+    // In QEMU's place, programs with a known end.
+    assert_eq!(aftrace(&["run", "--qemu", "false"], &kernel, &[]).0, 1);
+    assert_eq!(aftrace(&["run", "--qemu", "true"], &kernel, &[]).0, 0);
+    let (code, _, err) = aftrace(&["run", "--qemu", "no-such-emulator"], &kernel, &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("install qemu-system-arm"), "{err}");
+
+    let (code, _, err) = aftrace(
+        &["run", "--qemu", "true"],
+        &directory.kernel(|f| f.names = None),
+        &[],
+    );
+    assert_eq!(code, 0);
+    assert!(err.contains("booting without names"), "{err}");
+}
