@@ -30,14 +30,22 @@ pub const LITERAL_FROM_LR: usize = ENTRY_OFFSET + 2 * INSN_SIZE;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     record: usize,
-    bti: bool,
+    /// Bytes of landing pad at the entry: a BTI or nothing.
+    pad: usize,
 }
 
 impl Layout {
     /// The callsite whose record is `record`; `bti` where its entry is a landing pad.
     #[inline]
     pub const fn new(record: usize, bti: bool) -> Self {
-        Self { record, bti }
+        Self::with_pad(record, if bti { INSN_SIZE } else { 0 })
+    }
+
+    /// As [`Layout::new`], where the caller has the pad's size at hand: patching every callsite of a kernel looks here
+    /// three times a callsite.
+    #[inline(always)]
+    pub(crate) const fn with_pad(record: usize, pad: usize) -> Self {
+        Self { record, pad }
     }
 
     /// Address of the literal, which is the record's.
@@ -52,10 +60,16 @@ impl Layout {
         self.record + ENTRY_OFFSET
     }
 
+    /// Whether the entry is a landing pad.
+    #[inline]
+    pub const fn bti(self) -> bool {
+        self.pad != 0
+    }
+
     /// Address of MOV X9, X30.
     #[inline]
     pub const fn mov(self) -> usize {
-        self.entry() + if self.bti { INSN_SIZE } else { 0 }
+        self.entry() + self.pad
     }
 
     /// Address of the word that is NOP while disabled and BL while enabled. A tracer's `ip`.
@@ -76,7 +90,8 @@ impl fmt::Debug for Layout {
         write!(
             f,
             "Layout {{ record: {:#x}, bti: {} }}",
-            self.record, self.bti
+            self.record,
+            self.bti()
         )
     }
 }

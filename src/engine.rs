@@ -152,13 +152,13 @@ impl Engine {
                     undone: 0,
                     stuck: 0,
                 }),
-                Refusal::SetMemory(bytes) => Error::SetMemory { bytes },
+                Refusal::SetMemory { bytes, .. } => Error::SetMemory { bytes },
             })?;
         let touched = marks.range.clone();
         let result = if touched.is_empty() {
             Ok(Done::default())
         } else {
-            patcher.apply(touched.clone())
+            patcher.apply(touched.clone(), marks.pick)
         };
         let done = match result {
             Ok(done) => done,

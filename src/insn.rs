@@ -70,6 +70,12 @@ impl Insn {
         branch(BL_OPCODE, from, to)
     }
 
+    /// [`Insn::bl`] where the caller knows that `to` is in reach and aligned.
+    #[inline(always)]
+    pub(crate) const fn bl_in_reach(from: usize, to: usize) -> Self {
+        Self(BL_OPCODE | ((to.wrapping_sub(from) >> 2) as u32 & BRANCH_IMM_MASK))
+    }
+
     /// `B to`, placed at `from`.
     ///
     /// # Errors

@@ -18,23 +18,23 @@ use crate::insn::Insn;
 use crate::ops::{NOP_OPS, Ops};
 use crate::registry::Registry;
 use crate::set::{Sets, ToggleError};
-use crate::table::{MARKED, QUARANTINED, TOUCHED, Table};
+use crate::table::{LEFT_ALONE, MARKED, QUARANTINED, Record, TOUCHED, Table};
 use crate::text::Text;
 use core::ops::Range;
-
-/// What one callsite's change reads and writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    literal: (u64, u64),
-    /// Old and new word, where it changes.
-    word: Option<(Insn, Insn)>,
-}
+use core::sync::atomic::AtomicU64;
 
 /// Why a plan cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    Patch { at: usize, why: Why },
-    SetMemory(usize),
+    Patch {
+        at: usize,
+        why: Why,
+    },
+    SetMemory {
+        at: usize,
+        literal: u64,
+        bytes: usize,
+    },
 }
 
 /// How many callsites a batch switched on, switched off, and gave another literal.
@@ -56,6 +56,52 @@ pub(crate) struct Patcher<'a, T> {
     pub(crate) ops: &'static Ops,
 }
 
+/// Which records of a range a batch changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pick {
+    /// Those that the plan marked.
+    Marked,
+    /// All that are not left alone: the plan found that they all make the same step, and marked none.
+    Every {
+        /// How many are to be enabled; or else
+        on: u32,
+        /// how many are to be disabled.
+        off: u32,
+    },
+}
+
+impl Pick {
+    fn takes(self, record: Record) -> bool {
+        match self {
+            Self::Marked => record.has(MARKED),
+            Self::Every { .. } => !record.has(LEFT_ALONE),
+        }
+    }
+}
+
+/// A callsite that could not be changed: where, why, and whether it could not even be left as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Failure {
+    at: usize,
+    why: Why,
+    stuck: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (at, why) = match refusal {
+            Refusal::Patch { at, why } => (at, why),
+            // The plan made every set; a callsite that asks for another one has changed since.
+            Refusal::SetMemory { at, literal, .. } => (at, Why::Literal { found: literal }),
+        };
+        Self {
+            at,
+            why,
+            stuck: false,
+        }
+    }
+}
+
 impl<T: Text> Patcher<'_, T> {
     /// Whether the callsite calls the ops now; `None` where its literal is not one that the engine wrote.
     #[inline]
@@ -71,9 +117,11 @@ impl<T: Text> Patcher<'_, T> {
         }
     }
 
-    /// Reads the callsite, compares it with what its state says, and works out the change. Writes nothing.
-    #[inline]
-    pub(crate) fn prepare(&mut self, layout: Layout) -> Result<Change, Refusal> {
+    /// Works out what the callsite's literal becomes, and checks that its word is what its state says. Writes nothing.
+    ///
+    /// # Errors
+    /// What keeps the callsite from being changed.
+    pub(crate) fn check(&mut self, layout: Layout) -> Result<(u64, u64), Refusal> {
         let at = layout.literal();
         let from = self.text.literal(at);
         let to = self
@@ -88,33 +136,39 @@ impl<T: Text> Patcher<'_, T> {
                     at,
                     why: Why::Direct,
                 },
-                ToggleError::Memory(bytes) => Refusal::SetMemory(bytes),
+                ToggleError::Memory(bytes) => Refusal::SetMemory {
+                    at,
+                    literal: from,
+                    bytes,
+                },
             })?;
-        let nop = NOP_OPS.target();
         let branch = self.branch(layout)?;
-        let word = if from == nop {
-            Some((Insn::NOP, branch))
-        } else if to == nop {
-            Some((branch, Insn::NOP))
-        } else {
-            None
-        };
-        let (at, expected) = (layout.branch(), word.map_or(branch, |(old, _)| old));
+        self.expect(
+            layout,
+            if from == NOP_OPS.target() {
+                Insn::NOP
+            } else {
+                branch
+            },
+        )?;
+        Ok((from, to))
+    }
+
+    #[inline(always)]
+    fn expect(&self, layout: Layout, expected: Insn) -> Result<(), Refusal> {
+        let at = layout.branch();
         let found = self.text.insn(at);
-        if found != expected {
-            return Err(Refusal::Patch {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(Refusal::Patch {
                 at,
                 why: Why::Insn { expected, found },
-            });
+            })
         }
-        Ok(Change {
-            literal: (from, to),
-            word,
-        })
     }
 
     /// The BL that the callsite has while it is enabled with this ops.
-    #[inline]
     fn branch(&self, layout: Layout) -> Result<Insn, Refusal> {
         let at = layout.branch();
         if self.ops.head.straight {
@@ -129,76 +183,85 @@ impl<T: Text> Patcher<'_, T> {
         })
     }
 
-    /// Writes a change, in the order that its direction asks for. On an error the callsite is as it was, or, where even
-    /// that failed, `Err(.., true)`.
-    #[inline]
-    fn commit(&mut self, layout: Layout, change: Change) -> Result<(), (usize, bool)> {
-        let (old, new) = change.literal;
-        let literal = layout.literal();
-        match change.word {
-            None => {
-                self.text
-                    .write_literal(literal, new)
-                    .map_err(|_| (literal, false))?;
-                self.sets.moved(old, new);
-            }
-            Some((old_word, word)) => {
-                let at = layout.branch();
-                if word != Insn::NOP {
-                    self.text
-                        .write_literal(literal, new)
-                        .map_err(|_| (literal, false))?;
-                    self.text.order_stores();
-                    if self.text.write_insn(at, word).is_err() {
-                        return Err((at, self.text.write_literal(literal, old).is_err()));
-                    }
-                } else {
-                    self.text.write_insn(at, word).map_err(|_| (at, false))?;
-                    self.text.order_stores();
-                    if self.text.write_literal(literal, new).is_err() {
-                        return Err((literal, self.text.write_insn(at, old_word).is_err()));
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// Where the BLs of all callsites of a range go; `None` where that differs or is out of reach.
+    fn common_target(&self, range: Range<usize>) -> Option<usize> {
+        let ends = [range.start, range.end.checked_sub(1)?];
+        let target = if self.ops.head.straight {
+            self.ops.head.entry as usize
+        } else {
+            self.trampoline
+        };
+        ends.iter()
+            .all(|&index| {
+                // The table is sorted: what both ends reach, all between them reach.
+                let record = self.table.record(index);
+                record.is_some_and(|record| {
+                    Insn::bl(self.table.layout(record).branch(), target).is_ok()
+                })
+            })
+            .then_some(target)
     }
 
-    /// Changes every marked callsite of the range, makes the new words visible to every core, and clears the marks.
+    /// Whether every callsite of the range makes the same step: from no ops to this one, or (`enabled`) from this one
+    /// alone to none. Checks what [`Patcher::check`] checks, and stops at the first that differs.
+    pub(crate) fn all_alike(&self, range: Range<usize>, enabled: bool) -> Option<u32> {
+        let from = if enabled {
+            self.ops.target()
+        } else {
+            NOP_OPS.target()
+        };
+        self.common_target(range.clone())?;
+        let (text, places) = (self.text, self.table.places());
+        let mut count = 0;
+        for record in self.table.words(range).iter().map(Record::load) {
+            if !record.has(LEFT_ALONE) {
+                let layout = places.layout(record);
+                // The BL of an enabled callsite is compared when it is written.
+                if text.literal(layout.literal()) != from
+                    || (!enabled && text.insn(layout.branch()) != Insn::NOP)
+                {
+                    return None;
+                }
+                count += 1;
+            }
+        }
+        Some(count)
+    }
+
+    /// Changes every callsite of the range that is picked, makes the new words visible to every core, and clears marks.
     ///
     /// # Errors
     /// The first callsite that could not be changed; all others are then as they were.
-    pub(crate) fn apply(&mut self, range: Range<usize>) -> Result<Done, PatchError> {
+    pub(crate) fn apply(&mut self, range: Range<usize>, pick: Pick) -> Result<Done, PatchError> {
         let clean = self.text.cache_type().needs_clean;
-        let table = self.table;
-        let mut done = Done::default();
-        let mut failed = None;
-        for (index, record) in table.range(range.clone()) {
-            if !record.has(MARKED) {
-                continue;
+        let result = match pick {
+            Pick::Every { on: count, off: 0 } => {
+                let done = Done {
+                    on: count,
+                    ..Done::default()
+                };
+                self.enable_every(range.clone(), clean).map(|()| done)
             }
-            let layout = table.layout(record);
-            match self.change(layout, clean) {
-                Ok(Some(Insn::NOP)) => done.off += 1,
-                Ok(Some(_)) => done.on += 1,
-                Ok(None) => done.swapped += 1,
-                Err((at, why, stuck)) => {
-                    failed = Some((index, at, why, stuck));
-                    break;
-                }
+            Pick::Every { off: count, .. } => {
+                let done = Done {
+                    off: count,
+                    ..Done::default()
+                };
+                self.disable_every(range.clone(), clean).map(|()| done)
             }
-        }
-        match failed {
-            None => {
-                self.publish(range, done.on + done.off > 0, TOUCHED);
+            Pick::Marked => self.change_marked(range.clone(), clean),
+        };
+        match result {
+            Ok(done) => {
+                self.publish(range, pick, done.on + done.off > 0, TOUCHED);
                 Ok(done)
             }
-            Some((index, at, why, stuck)) => {
-                let (undone, more) = self.undo(range.start..index, clean);
+            Err((index, Failure { at, why, stuck })) => {
+                let (undone, more) = self.undo(range.start..index, pick, clean);
                 if stuck {
-                    table.set_flags(index, QUARANTINED, 0);
+                    self.table.set_flags(index, QUARANTINED, 0);
                 }
-                self.publish(range, true, 0);
+                self.publish(range, pick, true, 0);
                 Err(PatchError {
                     at,
                     why,
@@ -209,68 +272,234 @@ impl<T: Text> Patcher<'_, T> {
         }
     }
 
-    /// One callsite: the new word, if it got one.
-    #[inline]
-    fn change(&mut self, layout: Layout, clean: bool) -> Result<Option<Insn>, (usize, Why, bool)> {
-        let change = self.prepare(layout).map_err(|refusal| match refusal {
-            Refusal::Patch { at, why } => (at, why, false),
-            // The sets were made when the plan was; a callsite that asks for another one has changed since.
-            Refusal::SetMemory(_) => {
-                let at = layout.literal();
-                (
-                    at,
-                    Why::Literal {
-                        found: self.text.literal(at),
-                    },
-                    false,
-                )
+    fn change_marked(
+        &mut self,
+        range: Range<usize>,
+        clean: bool,
+    ) -> Result<Done, (usize, Failure)> {
+        let mut done = Done::default();
+        for (index, record) in self.table.range(range) {
+            if record.has(MARKED) {
+                let layout = self.table.layout(record);
+                self.change(layout, &mut done)
+                    .map_err(|failure| (index, failure))?;
+                if clean {
+                    self.text.clean(layout.branch());
+                }
             }
-        })?;
-        self.commit(layout, change)
-            .map_err(|(at, stuck)| (at, Why::Fault, stuck))?;
-        let word = change.word.map(|(_, word)| word);
-        if clean && word.is_some() {
-            self.text.clean(layout.branch());
         }
-        Ok(word)
+        Ok(done)
+    }
+
+    // The two loops that a batch of everything runs stand alone: few values live, so that all of them stay in registers.
+
+    #[inline(never)]
+    fn enable_every(&self, range: Range<usize>, clean: bool) -> Result<(), (usize, Failure)> {
+        self.every(range, clean, |layout, target| {
+            let found = self.text.literal(layout.literal());
+            if found != NOP_OPS.target() {
+                return Err(Failure {
+                    at: layout.literal(),
+                    why: Why::Literal { found },
+                    stuck: false,
+                });
+            }
+            self.enable(layout, Insn::bl_in_reach(layout.branch(), target))
+        })
+    }
+
+    #[inline(never)]
+    fn disable_every(&self, range: Range<usize>, clean: bool) -> Result<(), (usize, Failure)> {
+        self.every(range, clean, |layout, target| {
+            let found = self.text.literal(layout.literal());
+            if found != self.ops.target() {
+                return Err(Failure {
+                    at: layout.literal(),
+                    why: Why::Literal { found },
+                    stuck: false,
+                });
+            }
+            self.disable(layout, Insn::bl_in_reach(layout.branch(), target))
+        })
+    }
+
+    #[inline(always)]
+    fn every(
+        &self,
+        range: Range<usize>,
+        clean: bool,
+        step: impl Fn(Layout, usize) -> Result<(), Failure>,
+    ) -> Result<(), (usize, Failure)> {
+        // `all_alike` has asked the same before.
+        let Some(target) = self.common_target(range.clone()) else {
+            return Ok(());
+        };
+        let (records, places) = (self.table.words(range.clone()), self.table.places());
+        let mut i = 0;
+        while i < records.len() {
+            let record = Record::load(&records[i]);
+            if !record.has(LEFT_ALONE) {
+                let layout = places.layout(record);
+                if let Err(failure) = step(layout, target) {
+                    return Err((range.start + i, failure));
+                }
+                if clean {
+                    self.text.clean(layout.branch());
+                }
+            }
+            i += 1;
+        }
+        Ok(())
+    }
+
+    /// Literal, then BL: whoever sees the BL sees the literal.
+    #[inline(always)]
+    fn enable(&self, layout: Layout, branch: Insn) -> Result<(), Failure> {
+        self.expect(layout, Insn::NOP)?;
+        let (literal, at) = (layout.literal(), layout.branch());
+        let fault = |at| {
+            move |_| Failure {
+                at,
+                why: Why::Fault,
+                stuck: false,
+            }
+        };
+        self.text
+            .write_literal(literal, self.ops.target())
+            .map_err(fault(literal))?;
+        self.text.order_stores();
+        self.text.write_insn(at, branch).map_err(|_| {
+            let stuck = self.text.write_literal(literal, NOP_OPS.target()).is_err();
+            Failure {
+                at,
+                why: Why::Fault,
+                stuck,
+            }
+        })
+    }
+
+    /// NOP, then literal: whoever still runs the BL finds the ops or NOP_OPS.
+    #[inline(always)]
+    fn disable(&self, layout: Layout, branch: Insn) -> Result<(), Failure> {
+        self.expect(layout, branch)?;
+        let (literal, at) = (layout.literal(), layout.branch());
+        let fault = |at| {
+            move |_| Failure {
+                at,
+                why: Why::Fault,
+                stuck: false,
+            }
+        };
+        self.text.write_insn(at, Insn::NOP).map_err(fault(at))?;
+        self.text.order_stores();
+        self.text
+            .write_literal(literal, NOP_OPS.target())
+            .map_err(|_| {
+                let stuck = self.text.write_insn(at, branch).is_err();
+                Failure {
+                    at: literal,
+                    why: Why::Fault,
+                    stuck,
+                }
+            })
+    }
+
+    /// One callsite, whatever its state: enable, disable, or another set.
+    #[inline(never)]
+    fn change(&mut self, layout: Layout, done: &mut Done) -> Result<(), Failure> {
+        let (from, to) = self.check(layout)?;
+        let nop = NOP_OPS.target();
+        if from == nop {
+            done.on += 1;
+            return self.enable(layout, self.branch(layout)?);
+        }
+        if to == nop {
+            done.off += 1;
+            return self.disable(layout, self.branch(layout)?);
+        }
+        done.swapped += 1;
+        let at = layout.literal();
+        self.text.write_literal(at, to).map_err(|_| Failure {
+            at,
+            why: Why::Fault,
+            stuck: false,
+        })?;
+        self.sets.moved(from, to);
+        Ok(())
     }
 
     #[cold]
-    fn undo(&mut self, range: Range<usize>, clean: bool) -> (usize, usize) {
+    fn undo(&mut self, range: Range<usize>, pick: Pick, clean: bool) -> (usize, usize) {
         let (mut undone, mut stuck) = (0, 0);
         let table = self.table;
-        for (index, record) in table.range(range).rev() {
-            if !record.has(MARKED) {
-                continue;
+        for (index, record) in table
+            .range(range)
+            .rev()
+            .filter(|(_, record)| pick.takes(*record))
+        {
+            let layout = table.layout(record);
+            match self.change(layout, &mut Done::default()) {
+                Ok(()) => undone += 1,
+                Err(_) => {
+                    table.set_flags(index, QUARANTINED, 0);
+                    stuck += 1;
+                }
             }
-            if self.change(table.layout(record), clean).is_ok() {
-                undone += 1;
-            } else {
-                table.set_flags(index, QUARANTINED, 0);
-                stuck += 1;
+            if clean {
+                self.text.clean(layout.branch());
             }
         }
         (undone, stuck)
     }
 
     /// Completes the maintenance of a batch and makes every core see it. Clears the marks and sets `flags` instead.
-    fn publish(&mut self, range: Range<usize>, words: bool, flags: u64) {
+    fn publish(&self, range: Range<usize>, pick: Pick, words: bool, flags: u64) {
         let invalidate = words && self.text.cache_type().needs_invalidate;
         // The cleaning (and the literals) must be complete before any instruction cache fetches anew.
         self.text.complete();
-        for (index, record) in self.table.range(range) {
-            if !record.has(MARKED) {
-                continue;
+        let records = self.table.words(range);
+        // One loop for each case, so that none asks again which it is.
+        match pick {
+            Pick::Marked => self.invalidate(records, invalidate, |record| {
+                (record.has(MARKED)).then_some(record.with(flags, MARKED))
+            }),
+            // All have been enabled before, so their flags stand.
+            Pick::Every { on: 0, .. } if flags == TOUCHED && invalidate => {
+                for word in records {
+                    let record = Record::load(word);
+                    if !record.has(LEFT_ALONE) {
+                        self.text.invalidate(self.table.layout(record).branch());
+                    }
+                }
             }
-            if invalidate {
-                self.text.invalidate(self.table.layout(record).branch());
-            }
-            self.table.set_flags(index, flags, MARKED);
+            // A callsite that got stuck a moment ago is left alone from now on, but its word may have changed.
+            Pick::Every { .. } => self.invalidate(records, invalidate, |record| {
+                (!record.has(LEFT_ALONE & !QUARANTINED)).then_some(record.with(flags, 0))
+            }),
         }
         if words {
             self.text.complete();
             self.text.synchronise();
             self.text.sync_cores();
+        }
+    }
+
+    #[inline(always)]
+    fn invalidate(
+        &self,
+        records: &[AtomicU64],
+        invalidate: bool,
+        update: impl Fn(Record) -> Option<Record>,
+    ) {
+        let (text, places) = (self.text, self.table.places());
+        for word in records {
+            let record = Record::load(word);
+            if let Some(updated) = update(record) {
+                if invalidate {
+                    text.invalidate(places.layout(record).branch());
+                }
+                updated.store(word);
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::filter::{Filter, MAX_PATTERNS, Pattern, Patterns, What};
 use crate::glob;
 use crate::names::{Aliases, Names, NamesError};
-use crate::patch::{Patcher, Refusal};
-use crate::table::{LEFT_ALONE, MARKED, SELECTED, Table};
+use crate::patch::{Patcher, Pick, Refusal};
+use crate::table::{LEFT_ALONE, MARKED, SELECTED, Table, cover};
 use crate::text::Text;
 use core::ops::Range;
 
@@ -41,7 +41,7 @@ impl Selection {
         if filter.is_all() {
             return Ok(Self {
                 all: true,
-                range: 0..table.len(),
+                range: table.callsites(),
                 ..Self::NONE
             });
         }
@@ -152,17 +152,8 @@ fn resolve_addresses(table: &Table, patterns: &mut [Pattern<'_>]) -> Result<(), 
     Ok(())
 }
 
-/// The smallest range that has all of `range` and `index`.
-pub(crate) fn cover(range: &Range<usize>, index: usize) -> Range<usize> {
-    if range.is_empty() {
-        index..index + 1
-    } else {
-        range.start.min(index)..range.end.max(index + 1)
-    }
-}
-
 /// What [`mark`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// Records that change, all of them within.
     pub(crate) range: Range<usize>,
@@ -170,6 +161,8 @@ pub(crate) struct Marks {
     pub(crate) matched: u32,
     /// Callsites left out because they are the tracer's own function.
     pub(crate) own_tracer: bool,
+    /// How the records that change are known from the others.
+    pub(crate) pick: Pick,
 }
 
 /// Compares what is selected with what calls the ops now, and marks the difference within `range`. The selection is
@@ -184,7 +177,15 @@ pub(crate) fn mark<T: Text>(
 ) -> Result<Marks, Refusal> {
     let table = patcher.table;
     let tracer = patcher.ops.func_address();
-    let mut marks = Marks::default();
+    if let Some(marks) = every(patcher, selection, range.clone()) {
+        return Ok(marks);
+    }
+    let mut marks = Marks {
+        range: 0..0,
+        matched: 0,
+        own_tracer: false,
+        pick: Pick::Marked,
+    };
     let mut refused = None;
     for (index, record) in table.range(range) {
         let mut wanted = selection.all || record.has(SELECTED);
@@ -205,9 +206,9 @@ pub(crate) fn mark<T: Text>(
                 table.set_flags(index, 0, SELECTED);
                 continue;
             }
-            // An unknown literal is what `prepare` refuses, if the callsite is to change.
+            // An unknown literal is what `check` refuses, if the callsite is to change.
             None if !wanted => continue,
-            Some(_) | None => patcher.prepare(layout),
+            Some(_) | None => patcher.check(layout),
         };
         if let Err(refusal) = change {
             refused = Some(refusal);
@@ -226,4 +227,27 @@ pub(crate) fn mark<T: Text>(
             Err(refusal)
         }
     }
+}
+
+/// The common case of everything on, or everything that is on off: no marks are needed then.
+fn every<T: Text>(
+    patcher: &Patcher<'_, T>,
+    selection: &Selection,
+    range: Range<usize>,
+) -> Option<Marks> {
+    let off = *selection == Selection::NONE;
+    if !(selection.all || off) || patcher.table.find(patcher.ops.func_address()).is_some() {
+        return None;
+    }
+    let count = patcher.all_alike(range.clone(), off)?;
+    let matched = if off { 0 } else { count };
+    Some(Marks {
+        range,
+        matched,
+        own_tracer: false,
+        pick: Pick::Every {
+            on: matched,
+            off: count - matched,
+        },
+    })
 }

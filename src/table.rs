@@ -1,8 +1,8 @@
 //! The callsite table: the linker's records, sorted and judged, in the section's own 8 bytes a callsite.
 //!
 //! ```text
-//!  63  60 59   56 55    53    52          51       50         49      48    47                 0
-//!  [ -- ][reason][ -- ][QUARANTINED][SELECTED][MARKED][TOUCHED][BTI][offset from the text's start]
+//!  63   62 61 60 59   56 55    53    52          51       50       49      47                 0
+//!  [BTI][zero]  [reason][ -- ][QUARANTINED][SELECTED][MARKED][TOUCHED][offset from the text's start]
 //! ```
 
 use crate::callsite::{self, LITERAL_ALIGN, Layout};
@@ -13,7 +13,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 const OFFSET_BITS: u32 = 48;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
-const BTI: u64 = 1 << 48;
+/// The entry is a landing pad. The two bits below it are never used, so that the record shifted right by `PAD_SHIFT` is
+/// the size of the pad.
+const BTI: u64 = 1 << 63;
+const PAD_SHIFT: u32 = 61;
+const _: () = assert!((BTI >> PAD_SHIFT) as usize == crate::insn::INSN_SIZE);
 /// The callsite has been enabled at least once (Linux: touched_functions).
 pub(crate) const TOUCHED: u64 = 1 << 49;
 /// The plan under way changes this callsite.
@@ -86,6 +90,22 @@ impl Record {
         self.0 & flags != 0
     }
 
+    #[inline(always)]
+    pub(crate) fn load(word: &AtomicU64) -> Self {
+        Self(word.load(Ordering::Relaxed))
+    }
+
+    /// Only under the engine's lock.
+    #[inline(always)]
+    pub(crate) fn store(self, word: &AtomicU64) {
+        word.store(self.0, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn with(self, set: u64, clear: u64) -> Self {
+        Self(self.0 & !clear | set)
+    }
+
     pub(crate) fn reason(self) -> Option<Reason> {
         match Reason::from_code((self.0 & REASON_MASK) >> REASON_SHIFT) {
             None if self.has(QUARANTINED) => Some(Reason::Quarantined),
@@ -103,12 +123,34 @@ pub struct TextRanges {
     pub notrace: Range<usize>,
 }
 
+/// Where the text of a table begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    base: usize,
+}
+
+impl Places {
+    #[inline(always)]
+    pub(crate) fn layout(self, record: Record) -> Layout {
+        // Offsets are signed: a reject may lie before the text.
+        let unused = u64::BITS - OFFSET_BITS;
+        let offset = (((record.0 << unused) as i64) >> unused) as usize;
+        Layout::with_pad(
+            self.base.wrapping_add(offset),
+            (record.0 >> PAD_SHIFT) as usize,
+        )
+    }
+}
+
 /// The callsite table. Addresses never change after it is made; flags change under the engine's lock.
 #[derive(Clone)]
 pub(crate) struct Table {
     records: &'static [AtomicU64],
     base: usize,
     rejected: usize,
+    /// From the first callsite that is not a reject to the last. The tracer's own code stands together at one end of most
+    /// kernels, and there is no need to look at it in every batch.
+    callsites: Range<usize>,
 }
 
 impl Table {
@@ -124,7 +166,8 @@ impl Table {
         let base = ranges.text.start;
         let mut before = None;
         let mut rejected = 0;
-        for word in records.iter_mut() {
+        let mut callsites = 0..0;
+        for (index, word) in records.iter_mut().enumerate() {
             let at = *word as usize;
             let offset = (at.wrapping_sub(base) as u64) & OFFSET_MASK;
             let judged = if before == Some(at) {
@@ -134,11 +177,13 @@ impl Table {
             };
             before = Some(at);
             *word = match judged {
-                Ok(true) => offset | BTI,
-                Ok(false) => offset,
+                Ok(bti) => {
+                    callsites = cover(&callsites, index);
+                    offset | if bti { BTI } else { 0 }
+                }
                 Err(reason) => {
                     rejected += 1;
-                    offset | reason.code() << REASON_SHIFT
+                    offset | (reason.code() << REASON_SHIFT)
                 }
             };
         }
@@ -149,6 +194,7 @@ impl Table {
             records,
             base,
             rejected,
+            callsites,
         }
     }
 
@@ -156,6 +202,12 @@ impl Table {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// From the first callsite to behind the last. There may be rejects between.
+    #[inline]
+    pub(crate) fn callsites(&self) -> Range<usize> {
+        self.callsites.clone()
     }
 
     /// How much memory they take.
@@ -170,9 +222,7 @@ impl Table {
 
     #[inline]
     pub(crate) fn record(&self, index: usize) -> Option<Record> {
-        self.records
-            .get(index)
-            .map(|word| Record(word.load(Ordering::Relaxed)))
+        self.records.get(index).map(Record::load)
     }
 
     /// All of a range of records, in order. Out-of-range ends are cut.
@@ -187,15 +237,18 @@ impl Table {
         words
             .iter()
             .enumerate()
-            .map(move |(i, word)| (start + i, Record(word.load(Ordering::Relaxed))))
+            .map(move |(i, word)| (start + i, Record::load(word)))
     }
 
     #[inline]
     pub(crate) fn layout(&self, record: Record) -> Layout {
-        // Offsets are signed: a reject may lie before the text.
-        let unused = u64::BITS - OFFSET_BITS;
-        let offset = (((record.0 << unused) as i64) >> unused) as usize;
-        Layout::new(self.base.wrapping_add(offset), record.has(BTI))
+        self.places().layout(record)
+    }
+
+    /// How records become addresses: a value of its own, so that a loop over all callsites can keep it in a register.
+    #[inline(always)]
+    pub(crate) fn places(&self) -> Places {
+        Places { base: self.base }
     }
 
     /// Only under the engine's lock.
@@ -209,10 +262,16 @@ impl Table {
         }
     }
 
+    /// The words of a range of records, which must be one of this table.
+    #[inline(always)]
+    pub(crate) fn words(&self, range: Range<usize>) -> &'static [AtomicU64] {
+        self.records.get(range).unwrap_or_default()
+    }
+
     /// The record whose callsite has `address` among its words, or the last one before it.
     pub(crate) fn at_or_before(&self, address: usize) -> Option<usize> {
         let after = self.records.partition_point(|word| {
-            let record = Record(word.load(Ordering::Relaxed));
+            let record = Record::load(word);
             self.layout(record).literal() <= address
         });
         after.checked_sub(1)
@@ -228,6 +287,15 @@ impl Table {
             record = self.record(index)?;
         }
         (address <= self.layout(record).end() && !record.has(LEFT_ALONE)).then_some(index)
+    }
+}
+
+/// The smallest range that has all of `range` and `index`.
+pub(crate) fn cover(range: &Range<usize>, index: usize) -> Range<usize> {
+    if range.is_empty() {
+        index..index + 1
+    } else {
+        range.start.min(index)..range.end.max(index + 1)
     }
 }
 
