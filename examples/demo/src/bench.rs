@@ -1,0 +1,145 @@
+//! The table of the patch that this project implements: what a call costs by the number of tracers on it (relevant) and on
+//! other functions (irrelevant). `cargo xtask bench` has more rows, exact instructions, and Linux's figures beside them.
+
+use crate::format::{Align, Table};
+use crate::tracing::FTRACE;
+use aarch64_ftrace::{Error, Filter, Fregs, Ops};
+use alloc::format;
+use alloc::string::String;
+use core::arch::global_asm;
+use virt::{irq, pmu, print, println, timer};
+
+/// Calls of a row: small, so that the whole table takes about a second.
+const CALLS: u64 = 20_000;
+/// The least of so many runs counts: whatever else the host does only adds.
+const RUNS: usize = 3;
+const MOST: usize = 100;
+
+/// The patch's rows: relevant and irrelevant tracers.
+const ROWS: [(usize, usize); 13] = [
+    (0, 0),
+    (0, 1),
+    (0, 2),
+    (0, 10),
+    (0, 100),
+    (1, 1),
+    (1, 2),
+    (1, 10),
+    (1, 100),
+    (1, 0),
+    (2, 0),
+    (10, 0),
+    (100, 0),
+];
+
+// A tracer that only returns. In asm, because a Rust function has a callsite and a frame of its own.
+global_asm!(
+    ".section .text.ftrace_notrace.demo_bench, \"ax\"",
+    ".balign 16",
+    "demo_bench_tracer: ret",
+    ".previous",
+);
+
+unsafe extern "C" {
+    safe fn demo_bench_tracer(ip: usize, parent_ip: usize, ops: &Ops, fregs: &mut Fregs);
+}
+
+static HERE: [Ops; MOST] = [const { Ops::unguarded(demo_bench_tracer) }; MOST];
+static ELSEWHERE: [Ops; MOST] = [const { Ops::unguarded(demo_bench_tracer) }; MOST];
+
+#[inline(never)]
+extern "C" fn tracee(number: u64) -> u64 {
+    number
+}
+
+#[inline(never)]
+extern "C" fn other_tracee(number: u64) -> u64 {
+    // Not the same body, or the compiler makes one function of the two.
+    !number
+}
+
+/// What a row cost: all calls together.
+#[derive(Clone, Copy)]
+struct Cost {
+    ticks: u64,
+    instructions: u64,
+}
+
+/// Prints the table.
+///
+/// # Errors
+///
+/// Those of the tracer.
+pub fn run() -> Result<(), Error> {
+    let counted = pmu::has_instructions();
+    let mut table = Table::new(&[
+        ("relevant", Align::Right),
+        ("irrelevant", Align::Right),
+        ("ns a call", Align::Right),
+        ("ratio to 0/0", Align::Right),
+        ("instructions a call", Align::Right),
+    ]);
+    let mut base = None;
+    for (relevant, irrelevant) in ROWS {
+        let cost = row(&HERE[..relevant], &ELSEWHERE[..irrelevant])?;
+        let base: Cost = *base.get_or_insert(cost);
+        let instructions = if counted {
+            tenths(cost.instructions, CALLS)
+        } else {
+            String::from("-")
+        };
+        table.row(&[
+            &relevant,
+            &irrelevant,
+            &tenths(timer::ticks_to_ns(cost.ticks), CALLS),
+            &tenths(cost.ticks, base.ticks),
+            &instructions,
+        ]);
+    }
+    print!("{table}");
+    if !counted {
+        println!("  instructions are counted under QEMU's -icount only");
+    }
+    Ok(())
+}
+
+/// Registers the tracers, measures, and takes them away again.
+fn row(here: &'static [Ops], elsewhere: &'static [Ops]) -> Result<Cost, Error> {
+    let here = here.iter().map(|ops| (ops, tracee as *const () as usize));
+    let elsewhere = elsewhere
+        .iter()
+        .map(|ops| (ops, other_tracee as *const () as usize));
+    for (ops, function) in here.clone().chain(elsewhere.clone()) {
+        FTRACE.register(ops, &Filter::at(&[function]))?;
+    }
+    let cost = (0..RUNS).map(|_| measure()).min_by_key(|cost| cost.ticks);
+    for (ops, _) in here.chain(elsewhere) {
+        FTRACE.unregister(ops)?;
+    }
+    Ok(cost.unwrap_or(Cost {
+        ticks: 0,
+        instructions: 0,
+    }))
+}
+
+fn measure() -> Cost {
+    irq::masked(|| {
+        let instructions = pmu::instructions_raw();
+        let ticks = timer::ticks();
+        for number in 0..CALLS {
+            core::hint::black_box(tracee(number));
+        }
+        let ticks = timer::ticks() - ticks;
+        let instructions = pmu::instructions_raw().wrapping_sub(instructions) & 0xffff_ffff;
+        Cost {
+            ticks,
+            instructions,
+        }
+    })
+}
+
+/// A quotient with one decimal.
+fn tenths(dividend: u64, divisor: u64) -> String {
+    let tenths = (dividend * 10 + divisor / 2) / divisor.max(1);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,44 @@
+//! A small kernel that is traced while it runs: tasks, a timer, a heap, a workload worth tracing, and a shell from which a
+//! person switches tracing on and off by name.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod bench;
+mod checksum;
+mod disk;
+mod format;
+mod index;
+mod input;
+mod klog;
+mod sched;
+mod shell;
+mod sync;
+mod tasks;
+mod tracing;
+mod workload;
+
+use aarch64_ftrace::Error;
+use virt::{irq, println};
+
+virt::entry!(main);
+// A debug build has some 5000 functions.
+aarch64_ftrace::reserve_names!(128 * 1024);
+
+fn main() -> Result<(), Error> {
+    println!(
+        "demo kernel: entered at EL{}, GICv{}, counter at {} Hz",
+        virt::boot_el(),
+        virt::gic::version(),
+        format::grouped(virt::timer::frequency())
+    );
+    let report = tracing::FTRACE.init()?;
+    println!("{report}");
+    sched::start("shell");
+    input::start();
+    irq::unmask();
+    tasks::start();
+    klog::log(klog::Level::Info, format_args!("{report}"));
+    shell::run()
+}

@@ -1,0 +1,241 @@
+//! Tasks on one core: own stacks, round robin, cooperative by [`yield_now`] and preempted by the timer.
+
+mod context;
+
+use crate::sync::Lock;
+use aarch64_ftrace::CpuArea;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use virt::{irq, timer};
+
+/// Timer interrupts a second; a task that does not wait loses the core after one.
+pub const HERTZ: u64 = 100;
+/// 64 KiB: debug builds of the text formatter nest deeply.
+const STACK_WORDS: usize = 64 * 1024 / size_of::<u128>();
+
+/// What a task is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: it runs, or would like to.
+    Ready,
+    /// This tick.
+    Until(u64),
+    /// A byte on the console, or this tick.
+    Input(u64),
+    /// Its function has returned.
+    Finished,
+}
+
+struct Task {
+    name: &'static str,
+    state: State,
+    /// Where its context is while it does not run.
+    sp: usize,
+    /// Ticks of the counter that it has run for, and the count at which it last began.
+    ran: u64,
+    since: u64,
+    switches: u64,
+    /// Kept for as long as the task may run; the boot task has none of its own.
+    _stack: Vec<u128>,
+}
+
+/// A task as `ps` shows it.
+pub struct Row {
+    /// Its name.
+    pub name: &'static str,
+    /// What it waits for.
+    pub state: State,
+    /// Ticks of the counter that it has run for.
+    pub ran: u64,
+    /// How often it got the core.
+    pub switches: u64,
+}
+
+struct Scheduler {
+    // Boxed: `switch` writes to a task's `sp` while the vector may grow.
+    tasks: Vec<Box<Task>>,
+    current: usize,
+}
+
+static SCHEDULER: Lock<Scheduler> = Lock::new(Scheduler {
+    tasks: Vec::new(),
+    current: 0,
+});
+static CURRENT: AtomicUsize = AtomicUsize::new(0);
+static TICKS: AtomicU64 = AtomicU64::new(0);
+static SLICE_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the caller the first task and starts the timer. The second is the idle task.
+pub fn start(name: &'static str) {
+    let mut first = new_task(name, Vec::new());
+    first.since = timer::ticks();
+    SCHEDULER.lock().tasks.push(first);
+    spawn("idle", idle);
+    irq::set_exit_hook(after_interrupt);
+    timer::start_periodic(HERTZ, on_tick);
+}
+
+/// Starts a task.
+pub fn spawn(name: &'static str, main: fn()) {
+    let mut task = new_task(name, vec![0; STACK_WORDS]);
+    // A task may lose the core inside a tracer, so each has an area of its own, for ever.
+    let area: &'static CpuArea = Box::leak(Box::new(CpuArea::new()));
+    task.sp = context::prepare(&mut task._stack, main, core::ptr::from_ref(area) as usize);
+    SCHEDULER.lock().tasks.push(task);
+}
+
+fn new_task(name: &'static str, stack: Vec<u128>) -> Box<Task> {
+    Box::new(Task {
+        name,
+        state: State::Ready,
+        sp: 0,
+        ran: 0,
+        since: 0,
+        switches: 0,
+        _stack: stack,
+    })
+}
+
+aarch64_ftrace::notrace! {
+    /// The number of the running task. The tracer asks for it.
+    pub fn current() -> usize {
+        CURRENT.load(Ordering::Relaxed)
+    }
+}
+
+/// Timer ticks since the start.
+pub fn ticks() -> u64 {
+    TICKS.load(Ordering::Relaxed)
+}
+
+/// Lets the others run.
+pub fn yield_now() {
+    irq::masked(|| reschedule(State::Ready));
+}
+
+/// Lets the others run for at least `ticks` timer ticks.
+pub fn sleep(ticks: u64) {
+    irq::masked(|| reschedule(State::Until(self::ticks() + ticks)));
+}
+
+/// Waits for a byte on the console, for `ticks` timer ticks at most, unless `ready` says that there is one.
+pub fn wait_for_input(ticks: u64, ready: impl FnOnce() -> bool) {
+    // With interrupts masked no byte arrives between the question and the wait.
+    irq::masked(|| {
+        if !ready() {
+            reschedule(State::Input(self::ticks() + ticks));
+        }
+    });
+}
+
+/// A byte has arrived.
+pub fn wake_input() {
+    for task in &mut SCHEDULER.lock().tasks {
+        if matches!(task.state, State::Input(_)) {
+            task.state = State::Ready;
+        }
+    }
+    SLICE_ENDED.store(true, Ordering::Relaxed);
+}
+
+/// All tasks.
+pub fn rows() -> Vec<Row> {
+    let scheduler = SCHEDULER.lock();
+    let now = timer::ticks();
+    let row = |(number, task): (usize, &Box<Task>)| Row {
+        name: task.name,
+        state: task.state,
+        ran: task.ran
+            + if number == scheduler.current {
+                now - task.since
+            } else {
+                0
+            },
+        switches: task.switches,
+    };
+    scheduler.tasks.iter().enumerate().map(row).collect()
+}
+
+/// The name of task `number`.
+pub fn name(number: usize) -> &'static str {
+    SCHEDULER
+        .lock()
+        .tasks
+        .get(number)
+        .map_or("?", |task| task.name)
+}
+
+fn idle() {
+    loop {
+        virt::cores::wait_for_interrupt();
+    }
+}
+
+fn on_tick() {
+    let now = TICKS.fetch_add(1, Ordering::Relaxed) + 1;
+    for task in &mut SCHEDULER.lock().tasks {
+        if matches!(task.state, State::Until(tick) | State::Input(tick) if tick <= now) {
+            task.state = State::Ready;
+        }
+    }
+    SLICE_ENDED.store(true, Ordering::Relaxed);
+}
+
+fn after_interrupt() {
+    if SLICE_ENDED.swap(false, Ordering::Relaxed) {
+        reschedule(State::Ready);
+    }
+}
+
+impl Scheduler {
+    /// The task after the current one that is ready; the idle task only when no other is.
+    fn next(&self) -> usize {
+        let count = self.tasks.len();
+        (1..=count)
+            .map(|step| (self.current + step) % count)
+            .find(|&task| task != IDLE && self.tasks[task].state == State::Ready)
+            .unwrap_or(IDLE)
+    }
+
+    /// Makes `next` the running task: where the old one's SP goes, and the new one's.
+    fn hand_over(&mut self, next: usize) -> (*mut usize, usize) {
+        let now = timer::ticks();
+        let old = &mut self.tasks[self.current];
+        old.ran += now - old.since;
+        let from = &raw mut old.sp;
+        let new = &mut self.tasks[next];
+        new.since = now;
+        new.switches += 1;
+        let to = new.sp;
+        self.current = next;
+        CURRENT.store(next, Ordering::Relaxed);
+        (from, to)
+    }
+}
+
+/// The idle task's number.
+const IDLE: usize = 1;
+
+/// Gives the core to the next ready task, with the caller in `state`. Interrupts are masked.
+fn reschedule(state: State) {
+    let mut scheduler = SCHEDULER.lock();
+    let current = scheduler.current;
+    scheduler.tasks[current].state = state;
+    let next = scheduler.next();
+    if next == current {
+        return;
+    }
+    let (from, to) = scheduler.hand_over(next);
+    drop(scheduler);
+    // SAFETY: interrupts are masked by all callers; tasks are never freed; `to` was stored when that task lost the core.
+    unsafe { context::switch(from, to) };
+}
+
+/// The end of a task; `switch.S` calls it when the task's function has returned.
+#[unsafe(no_mangle)]
+extern "C" fn sched_finish() -> ! {
+    irq::masked(|| reschedule(State::Finished));
+    unreachable!("a finished task got the core")
+}

@@ -1,0 +1,198 @@
+//! `trace`: the tracer's commands, and the live trace as text.
+
+use super::{Answer, one};
+use crate::tracing::proof::Words;
+use crate::tracing::{self, EVENTS, FTRACE, HITS, LIVE};
+use crate::{format, sched};
+use aarch64_ftrace::{Reason, glob};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use virt::{println, timer};
+
+/// Lines of the live trace, or of a list, that are printed at a time.
+const LINES: usize = 24;
+/// Rejects that are printed of each reason.
+const REJECTS: usize = 3;
+const TOP: usize = 10;
+
+pub fn run(arguments: &[&str]) -> Answer {
+    match arguments {
+        ["on", patterns @ ..] if !patterns.is_empty() => on(patterns),
+        ["off"] => off(),
+        ["list", patterns @ ..] => list(patterns),
+        ["status"] => status(),
+        ["rejects"] => rejects(),
+        ["count"] => count(),
+        ["proof"] => proof(),
+        _ => Err("on GLOB.., off, list [GLOB], status, rejects, count or proof".to_string()),
+    }
+}
+
+fn on(patterns: &[&str]) -> Answer {
+    let applied = tracing::on(patterns).map_err(|error| error.to_string())?;
+    println!("  {applied}");
+    Ok(())
+}
+
+fn off() -> Answer {
+    let applied = tracing::off().map_err(|error| error.to_string())?;
+    show();
+    println!("  {applied}");
+    Ok(())
+}
+
+fn list(patterns: &[&str]) -> Answer {
+    let pattern = match patterns {
+        [] => "*",
+        _ => one(patterns, "a glob")?,
+    };
+    glob::validate(pattern).map_err(|error| error.to_string())?;
+    let mut matching = 0;
+    for callsite in FTRACE.callsites() {
+        let name = callsite
+            .names()
+            .find(|name| glob::matches(pattern, name.bytes()));
+        let Some(name) = name else {
+            continue;
+        };
+        matching += 1;
+        if matching <= LINES {
+            let state = if callsite.is_enabled() { "on" } else { "" };
+            println!(
+                "  {:#x} #{:<5} {state:3} {name}",
+                callsite.entry(),
+                callsite.index()
+            );
+        }
+    }
+    if matching > LINES {
+        println!("  ... and {} more", matching - LINES);
+    }
+    Ok(())
+}
+
+fn status() -> Answer {
+    let (mut callsites, mut enabled, mut touched) = (0, 0, 0);
+    for callsite in FTRACE.callsites() {
+        callsites += 1;
+        enabled += usize::from(callsite.is_enabled());
+        touched += usize::from(callsite.is_touched());
+    }
+    println!("  {callsites} callsites can be traced");
+    println!("  {enabled} call a tracer now, {touched} have at some time");
+    println!("  {} records are left alone", FTRACE.rejects().count());
+    println!(
+        "  {} calls by the printing of the trace itself were not recorded",
+        format::grouped(tracing::own_calls())
+    );
+    Ok(())
+}
+
+fn rejects() -> Answer {
+    let mut reasons: Vec<(Reason, usize)> = Vec::new();
+    for reject in FTRACE.rejects() {
+        match reasons
+            .iter_mut()
+            .find(|(reason, _)| *reason == reject.reason)
+        {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reject.reason, 1)),
+        }
+    }
+    for (reason, count) in reasons {
+        println!("  {count:>5} {reason}, for instance");
+        let of_reason = FTRACE.rejects().filter(|reject| reject.reason == reason);
+        for reject in of_reason.take(REJECTS) {
+            let name = reject.names().next().map(|name| name.to_string());
+            println!(
+                "          {:#x} {}",
+                reject.address,
+                name.unwrap_or_default()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn count() -> Answer {
+    let (calls, callsites) = HITS.total();
+    println!(
+        "  {} calls of {callsites} functions since trace on; most:",
+        format::grouped(calls)
+    );
+    for (ip, calls) in HITS.top::<TOP>() {
+        if calls > 0 {
+            println!("  {:>10}  {}", format::grouped(calls), function(ip));
+        }
+    }
+    Ok(())
+}
+
+fn proof() -> Answer {
+    let words = Words::read().map_err(|error| error.to_string())?;
+    println!("{words}");
+    if words.prove() {
+        println!("  proved: no function but the traced ones has been touched");
+        Ok(())
+    } else {
+        Err(format!("the tracer says {} are traced", LIVE.callsites()))
+    }
+}
+
+/// Whether the tracer has written anything that has not been shown.
+pub fn has_news() -> bool {
+    !EVENTS.is_empty()
+}
+
+/// Prints what the tracer has written.
+pub fn show() {
+    tracing::unrecorded(print_events);
+}
+
+fn print_events() {
+    let mut first = None;
+    let mut shown = 0;
+    let mut more: BTreeMap<usize, usize> = BTreeMap::new();
+    while let Some(event) = EVENTS.pop() {
+        let first = *first.get_or_insert(event.time);
+        if shown == LINES {
+            *more.entry(event.ip).or_default() += 1;
+            continue;
+        }
+        shown += 1;
+        let nanoseconds = timer::ticks_to_ns(event.time.saturating_sub(first));
+        println!(
+            "  {:>6}.{:03} us {:8} {} {} <- {}",
+            nanoseconds / 1000,
+            nanoseconds % 1000,
+            sched::name(event.task),
+            if event.masked { 'd' } else { '.' },
+            function(event.ip),
+            place(event.parent_ip)
+        );
+    }
+    let events: usize = more.values().sum();
+    if events > 0 {
+        println!("  ... and {events} more calls of {} functions", more.len());
+    }
+    let lost = EVENTS.take_lost();
+    if lost > 0 {
+        println!("  ... and {lost} that found the ring full");
+    }
+}
+
+/// The function that a callsite belongs to.
+fn function(ip: usize) -> String {
+    FTRACE
+        .symbol(ip)
+        .map_or_else(|| format!("{ip:#x}"), |symbol| symbol.name.to_string())
+}
+
+/// An address as function and offset.
+fn place(address: usize) -> String {
+    FTRACE
+        .symbol(address)
+        .map_or_else(|| format!("{address:#x}"), |symbol| symbol.to_string())
+}

@@ -1,0 +1,98 @@
+//! The tracer of this kernel: its platform, and the live tracer, which writes each call to a ring that the shell prints.
+
+pub mod proof;
+pub mod ring;
+
+use crate::sched;
+use aarch64_ftrace::{AliasError, Applied, Error, Filter, Fregs, Ftrace, Ops, Platform};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use ring::{Event, Hits, Ring};
+use virt::{cores, irq, mmu, timer};
+
+struct Kernel;
+
+// SAFETY: virt's alias maps all of the RAM, writable, with the text's own memory type; `cores::synchronize` interrupts each
+// other running core and waits for it; cores are numbered. `synchronize` keeps its default, no: tasks lose the core
+// inside tracers.
+unsafe impl Platform for Kernel {
+    fn patch_begin(&self) -> Result<isize, AliasError> {
+        Ok(mmu::ALIAS_OFFSET as isize)
+    }
+
+    fn sync_cores(&self) {
+        cores::synchronize();
+    }
+
+    fn cpu_index(&self) -> usize {
+        cores::index()
+    }
+}
+
+/// The tracer.
+pub static FTRACE: Ftrace = Ftrace::new(&Kernel);
+/// The live tracer's ops.
+pub static LIVE: Ops = Ops::new(on_call);
+/// What the live tracer writes.
+pub static EVENTS: Ring = Ring::new();
+/// How often it was called, by callsite.
+pub static HITS: Hits = Hits::new();
+
+/// No task.
+const NOBODY: usize = usize::MAX;
+/// The task that prints the trace: what it does meanwhile is counted and not recorded, or the trace would never end.
+static PRINTING: AtomicUsize = AtomicUsize::new(NOBODY);
+static OWN: AtomicU64 = AtomicU64::new(0);
+
+aarch64_ftrace::notrace! {
+    extern "C" fn on_call(ip: usize, parent_ip: usize, _ops: &Ops, _fregs: &mut Fregs) {
+        let task = sched::current();
+        if PRINTING.load(Ordering::Relaxed) == task {
+            OWN.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        HITS.add(ip);
+        EVENTS.push(Event {
+            time: timer::ticks(),
+            ip,
+            parent_ip,
+            task,
+            masked: !irq::enabled(),
+        });
+    }
+}
+
+/// Traces the functions that the patterns take, in place of those before.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::register`]; nothing is changed then.
+pub fn on(patterns: &[&str]) -> Result<Applied, Error> {
+    let filter = Filter::new(patterns);
+    if LIVE.is_registered() {
+        return FTRACE.set_filter(&LIVE, &filter);
+    }
+    HITS.clear();
+    FTRACE.register(&LIVE, &filter)
+}
+
+/// Traces nothing any more.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::unregister`].
+pub fn off() -> Result<Applied, Error> {
+    FTRACE.unregister(&LIVE)
+}
+
+/// Runs `print` on behalf of the shell: what it calls itself is not recorded.
+pub fn unrecorded<R>(print: impl FnOnce() -> R) -> R {
+    let before = PRINTING.swap(sched::current(), Ordering::Relaxed);
+    let result = print();
+    PRINTING.store(before, Ordering::Relaxed);
+    result
+}
+
+/// How many calls were not recorded because the printing of the trace itself made them.
+pub fn own_calls() -> u64 {
+    OWN.load(Ordering::Relaxed)
+}
