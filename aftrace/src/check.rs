@@ -72,6 +72,8 @@ pub struct Violation {
     pub paths: Vec<String>,
     /// Why it is the crate's.
     pub own: Own,
+    /// Whether its symbol is of the legacy mangling, which does not say for which crate a function was instantiated.
+    pub legacy: bool,
 }
 
 /// What was found. Display prints it, a line each.
@@ -118,6 +120,16 @@ impl fmt::Display for Report {
                 v.entry,
                 v.paths.join(", "),
                 v.own
+            )?;
+        }
+        if self
+            .violations
+            .iter()
+            .any(|v| v.legacy && v.own == Own::Emitted)
+        {
+            writeln!(
+                f,
+                "help: under link-time optimisation the linker finds them by symbol only: build with -Csymbol-mangling-version=v0"
             )?;
         }
         writeln!(f, "marked with notrace!: {}", self.marked)?;
@@ -174,10 +186,15 @@ pub fn check(kernel: &Kernel<'_>) -> Result<Report, CheckError> {
         match (owner(callsite, &emitted), inside) {
             (Some(_), true) => report.own += 1,
             (Some(own), false) => {
+                let legacy = callsite
+                    .functions
+                    .iter()
+                    .all(|f| f.symbol.starts_with("_ZN"));
                 report.violations.push(Violation {
                     entry,
                     paths: callsite.paths(),
                     own,
+                    legacy,
                 });
             }
             (None, true)

@@ -99,6 +99,7 @@ fn debug_information_tells_what_symbols_do_not() {
     let own = unit("src/lib.rs/@/aarch64_ftrace.0123-cgu.0");
     assert_eq!(violations(&own), [(0x48, Own::Emitted)]);
     assert!(own.dwarf);
+    assert!(own.to_string().contains("help: "), "{own}");
     for other in [
         "src/main.rs/@/demo.0123-cgu.0",
         "src/lib.rs/@/aarch64_ftrace_demo.0123-cgu.0",
