@@ -41,8 +41,7 @@ pub(crate) mod offset {
     const SAVED_WORDS: usize = super::SAVED_X + 5;
 
     // What asm/frame.S stores by pairs must be neighbours.
-    const _: () =
-        assert!(offset_of!(Fregs, scratch) == X + 8 * size_of::<u64>() + size_of::<u64>());
+    const _: () = assert!(offset_of!(Fregs, scratch) == X + size_of::<[u64; super::SAVED_X]>());
     const _: () = assert!(offset_of!(Fregs, lr) == FP + size_of::<u64>());
     const _: () = assert!(PC == LINK + size_of::<u64>());
     const _: () = assert!(size_of::<Fregs>().is_multiple_of(16));

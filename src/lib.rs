@@ -15,6 +15,8 @@
 extern crate alloc;
 
 mod arch;
+#[cfg(feature = "alloc")]
+mod boxed;
 pub mod cache;
 pub mod callsite;
 mod cpu;
@@ -40,6 +42,8 @@ mod table;
 mod text;
 mod tracer;
 
+#[cfg(feature = "alloc")]
+pub use boxed::{BoxedError, Registered};
 pub use cpu::CpuArea;
 pub use engine::Applied;
 pub use error::{AliasError, Error, PatchError, Why, WriteFault};

@@ -257,7 +257,7 @@ impl Sets {
             .chain([Member::END])
             .enumerate()
         {
-            // SAFETY: `layout` counted the members and their ends.
+            // SAFETY: in bounds: `layout` counted the members and their ends.
             unsafe { member_at(set.as_ptr(), i).write(member) };
         }
         self.buckets[bucket] = set.as_ptr();
@@ -309,16 +309,10 @@ fn layout(len: usize, unguarded: usize) -> Option<Layout> {
 }
 
 /// Where the member `i` (counted with the ends of lists) of a set stands.
-///
-/// # Safety
-/// `set` is the start of an allocation that has room for the member.
-unsafe fn member_at(set: *const Set, i: usize) -> *mut Member {
-    let members = set
-        .cast::<u8>()
-        .wrapping_add(offset::MEMBERS)
-        .cast::<Member>();
-    // SAFETY: in bounds, says the caller.
-    unsafe { members.add(i) }.cast_mut()
+fn member_at(set: *mut Set, i: usize) -> *mut Member {
+    set.wrapping_byte_add(offset::MEMBERS)
+        .cast::<Member>()
+        .wrapping_add(i)
 }
 
 fn mix(target: u64) -> u64 {
@@ -357,10 +351,9 @@ impl Iterator for Members {
                     return None;
                 }
                 let between = usize::from(unguarded > 0 && *at >= unguarded);
-                // SAFETY: `at` is below `len`, so the member was written by `intern`.
-                let member = unsafe { member_at(set.as_ptr(), *at + between) };
+                let member = member_at(set.as_ptr(), *at + between);
                 *at += 1;
-                // SAFETY: as above.
+                // SAFETY: `at` is below `len`, so the member was written by `intern`.
                 let ops = unsafe { (*member).ops };
                 // SAFETY: what `intern` stored came from a `&'static Ops`.
                 unsafe { ops.as_ref() }

@@ -288,6 +288,12 @@ impl Ftrace {
         Ok(self.engine.lock(self.platform)?.sets.count())
     }
 
+    /// Whether everybody who was in a tracer when this was called has left it.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn grace(&self) -> bool {
+        self.platform.synchronize()
+    }
+
     fn known(&'static self) -> Option<&'static Known> {
         self.known.get()
     }

@@ -40,12 +40,19 @@ pub(crate) fn image() -> Result<Image, Error> {
     Err(Error::NoCallsites)
 }
 
-/// A kernel's text on this host: nothing is there.
-pub(crate) struct LiveText;
+/// A kernel's text on this host, between `patch_begin` and `patch_end`: nothing is there.
+pub(crate) struct LiveText(&'static dyn Platform);
 
 impl LiveText {
-    pub(crate) fn open(_: &'static dyn Platform) -> Result<Self, Error> {
-        Ok(Self)
+    pub(crate) fn open(platform: &'static dyn Platform) -> Result<Self, Error> {
+        platform.patch_begin()?;
+        Ok(Self(platform))
+    }
+}
+
+impl Drop for LiveText {
+    fn drop(&mut self) {
+        self.0.patch_end();
     }
 }
 
