@@ -327,12 +327,9 @@ impl Index {
             command.args(["-t", suite]);
         }
         command.args(names);
-        if is_root() {
-            proc::text_of(&mut command, FETCH_LIMIT)?;
-            return Ok(());
-        }
-        // sudo may ask for a password: it needs the terminal.
-        proc::run(&mut command)
+        // sudo asks for a password on the terminal itself, so the streams can be kept for the case of a failure.
+        proc::text_of(&mut command, FETCH_LIMIT)?;
+        Ok(())
     }
 }
 
