@@ -465,10 +465,11 @@ impl<T: Text> Patcher<'_, T> {
             }),
             // All have been enabled before, so their flags stand.
             Pick::Every { on: 0, .. } if flags == TOUCHED && invalidate => {
+                let (text, places) = (self.text, self.table.places());
                 for word in records {
                     let record = Record::load(word);
                     if !record.has(LEFT_ALONE) {
-                        self.text.invalidate(self.table.layout(record).branch());
+                        text.invalidate(places.layout(record).branch());
                     }
                 }
             }

@@ -5,6 +5,9 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
+mod ballast;
 mod measure;
 
 use aarch64_ftrace::{Filter, Ftrace, Ops, TracerFn};
@@ -91,7 +94,7 @@ fn main() {
     disabled(meter);
     patching(meter);
     memory();
-    println!("bench: done");
+    println!("bench: done ({} of ballast)", ballast::run());
 }
 
 fn init(meter: Meter) {
