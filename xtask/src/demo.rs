@@ -11,8 +11,8 @@ use crate::qemu::{self, Machine, Outcome, Script};
 use crate::setup::{Ready, repo};
 use crate::ui::{bold, say, took};
 
-const PROMPT: &str = "ftrace> ";
-const LIMIT: Duration = Duration::from_secs(300);
+const PROMPT: &str = "demo> ";
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Builds one kernel by the name of its binary, whichever package has it.
 fn build(ready: &Ready, name: &str, target: Target, profile: Profile) -> Result<Kernel> {
@@ -176,7 +176,7 @@ mod tests {
                 },
             ]
         );
-        let shown = show("boot\nftrace> help\na\nftrace> exit", &steps);
-        assert_eq!(shown, "boot\n\n# One\n# two\nftrace> help\na\nftrace> exit");
+        let shown = show("boot\ndemo> help\na\ndemo> exit", &steps);
+        assert_eq!(shown, "boot\n\n# One\n# two\ndemo> help\na\ndemo> exit");
     }
 }
