@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::apt::{self, Apt, Package};
 use super::rust::{OLDEST, is_proved, mark, proved, source_folder, with_linker};
-use super::setup_dir;
 use super::toolchain::{LibrarySource, Toolchain, has_library};
 use super::version::{Match, Version, choose};
+use super::{brief, setup_dir};
 use crate::proc;
 use crate::ui::say;
 
@@ -59,6 +59,7 @@ fn find_source(version: Version, how: Match) -> Result<(Package, apt::Index)> {
         }
     }
     let mut seen = Vec::new();
+    let mut failed = false;
     for suite in suites {
         let index = if suite.is_empty() {
             machine.own()
@@ -68,7 +69,9 @@ fn find_source(version: Version, how: Match) -> Result<(Package, apt::Index)> {
         let index = match index {
             Ok(index) => index,
             Err(error) => {
-                say(format!("  {suite}: {error:#}"));
+                let name = if suite.is_empty() { "own" } else { &suite };
+                say(format!("  {name}: {}", brief(&format!("{error:#}"))));
+                failed = true;
                 continue;
             }
         };
@@ -87,6 +90,9 @@ fn find_source(version: Version, how: Match) -> Result<(Package, apt::Index)> {
             }
             seen.extend(offered);
         }
+    }
+    if seen.is_empty() && failed {
+        bail!("the lists of Debian's suites cannot be fetched");
     }
     bail!(
         "no Debian suite has rust-src {version}; there are {}",
@@ -136,11 +142,18 @@ fn fetch_debian(root: &Path) -> Result<()> {
         ["rustc-web", "cargo-web", "rust-web-src"],
         ["rustc", "cargo", "rust-src"],
     ];
+    let mut why = "too old".to_owned();
     for (index, suite) in [
         (machine.own(), None),
         (machine.own_and_backports(), Some(backports.as_str())),
     ] {
-        let Ok(index) = index else { continue };
+        let index = match index {
+            Ok(index) => index,
+            Err(error) => {
+                why = brief(&format!("{error:#}"));
+                continue;
+            }
+        };
         for family in families {
             let newest = index.versions(family[0])?.into_iter().find(|package| {
                 Version::of_package(&package.version).is_some_and(|version| version >= OLDEST)
@@ -173,7 +186,7 @@ fn fetch_debian(root: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    bail!("no Debian suite of this machine has rustc {OLDEST} or newer")
+    bail!("no Debian suite of this machine has rustc {OLDEST} or newer: {why}")
 }
 
 /// Where Debian's toolchain is unpacked.

@@ -51,6 +51,21 @@ pub fn ready(way: Option<Way>) -> Result<Ready> {
     Ok(Ready { toolchain, qemu })
 }
 
+/// One line of an error, the one that says most: tools put it behind `error:` or `E:`.
+#[must_use]
+pub fn brief(error: &str) -> String {
+    let line = error
+        .lines()
+        .find(|line| line.starts_with("error") || line.starts_with("E:"))
+        .or_else(|| error.lines().find(|line| !line.trim().is_empty()))
+        .unwrap_or("no message");
+    let mut text: String = line.chars().take(200).collect();
+    if text.len() < line.len() {
+        text.push_str("..");
+    }
+    text
+}
+
 /// A compiler with the library's source; `way` forces one way and keeps what it fetches under target/.
 ///
 /// # Errors
@@ -69,7 +84,7 @@ pub fn compiler(way: Option<Way>) -> Result<Toolchain> {
         match way.go(true) {
             Ok(toolchain) => return Ok(toolchain),
             Err(error) => {
-                let line = format!("{}: {error:#}", way.name());
+                let line = format!("{}: {}", way.name(), brief(&format!("{error:#}")));
                 say(format!("  {line} ({})", took(start)));
                 tried.push(line);
             }
@@ -82,4 +97,20 @@ pub fn compiler(way: Option<Way>) -> Result<Toolchain> {
          versions above.",
         tried.join("\n  ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_cut_to_the_line_that_says_most() {
+        assert_eq!(
+            brief("`x` failed:\ninfo: a\nerror: no network\nmore"),
+            "error: no network"
+        );
+        assert_eq!(brief("first\nsecond"), "first");
+        assert_eq!(brief(""), "no message");
+        assert_eq!(brief(&"é".repeat(300)).chars().count(), 202);
+    }
 }

@@ -131,7 +131,7 @@ fn rustup_component(live: bool) -> Result<Toolchain> {
     let mut command = Command::new(rustup);
     command
         .args(["component", "add", "rust-src", "--toolchain"])
-        .arg(&current.sysroot.file_name().unwrap_or_default())
+        .arg(current.sysroot.file_name().unwrap_or_default())
         .env("RUSTUP_MAX_RETRIES", "1");
     proc::text_of(&mut command, COMPONENT_LIMIT)?;
     proved(with_linker(Toolchain::current()?)?)

@@ -64,7 +64,7 @@ pub enum Match {
 
 /// The package version that fits `wanted`, of those offered; the first of equals.
 #[must_use]
-pub fn choose<'a>(wanted: Version, how: Match, offered: &'a [String]) -> Option<&'a String> {
+pub fn choose(wanted: Version, how: Match, offered: &[String]) -> Option<&String> {
     let mut best: Option<(u32, &String)> = None;
     for text in offered {
         let Some(version) = Version::of_package(text) else {
