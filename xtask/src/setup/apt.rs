@@ -328,7 +328,10 @@ impl Index {
         }
         command.args(names);
         // sudo asks for a password on the terminal itself, so the streams can be kept for the case of a failure.
-        proc::text_of(&mut command, FETCH_LIMIT)?;
+        let captured = proc::capture(&mut command, FETCH_LIMIT)?;
+        if !captured.ok {
+            bail!("apt-get install {}: {}", names.join(" "), captured.tail(4));
+        }
         Ok(())
     }
 }

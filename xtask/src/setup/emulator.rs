@@ -45,7 +45,7 @@ pub fn ready(renew: bool) -> Result<Version> {
              Debian 12), qemu-system-aarch64 on Fedora and Arch, qemu elsewhere; {PROGRAM} has to be in PATH"
         );
         let Some(version) = found else {
-            return Err(error.context(help));
+            bail!("QEMU cannot be installed: {error:#}\n{help}");
         };
         say(format!("  QEMU {version} stays: {error:#}\n  {help}"));
         return Ok(version);
