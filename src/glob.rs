@@ -73,7 +73,7 @@ impl core::error::Error for GlobError {}
 
 /// Refuses a pattern that cannot mean what its author wrote.
 ///
-/// [`matches`] takes such patterns too and reads the faulty character as itself.
+/// [`matches()`] takes such patterns too and reads the faulty character as itself.
 ///
 /// # Errors
 /// [`GlobError`]: the first fault from the left.

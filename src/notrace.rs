@@ -1,4 +1,4 @@
-//! [`notrace!`](crate::notrace): functions that are never traced.
+//! The macro `notrace!`: functions that are never traced.
 
 /// Marks functions that are never traced: tracers, and what they call.
 ///

@@ -121,18 +121,16 @@ pub fn embed_bytes(kernel_bytes: &mut [u8]) -> Result<Report, EmbedError> {
         .names_space()
         .ok_or(EmbedError::NoSpace { suggested })?
         .file;
-    match Names::parse(&kernel_bytes[space.clone()]) {
-        Err(
-            error @ (NamesError::Magic { .. }
-            | NamesError::Truncated {
-                expected: HEADER_SIZE,
-                ..
-            }),
-        ) => {
-            return Err(EmbedError::Foreign(error));
-        }
-        // Reserved, embedded, or an older or damaged table: to be overwritten.
-        _ => {}
+    // What is reserved, embedded, or an older or damaged table is overwritten; what is not ours is left alone.
+    if let Err(
+        error @ (NamesError::Magic { .. }
+        | NamesError::Truncated {
+            expected: HEADER_SIZE,
+            ..
+        }),
+    ) = Names::parse(&kernel_bytes[space.clone()])
+    {
+        return Err(EmbedError::Foreign(error));
     }
     if bytes > space.len() {
         return Err(EmbedError::TooSmall {

@@ -10,8 +10,8 @@ use alloc::format;
 
 static INDEX: Lock<Tree<u64, u64>> = Lock::new(Tree::new());
 
-const SECTORS: usize = 64;
-const FILES: u64 = 8;
+const SECTORS: usize = 16;
+const FILES: u64 = 4;
 /// Keys that the indexer keeps.
 const KEYS: u64 = 64;
 
@@ -46,7 +46,7 @@ fn scrubber() {
     let mut volume = Volume::format(Box::new(MemoryDisk::new(SECTORS)));
     for number in 0_u64.. {
         let name = format!("scrub-{}", number % FILES);
-        let contents = [number as u8; 700];
+        let contents = [number as u8; 600];
         let written = volume.write(&name, &contents);
         sched::yield_now();
         let result = written.and_then(|()| volume.scrub());
@@ -54,7 +54,7 @@ fn scrubber() {
             Ok(files) => klog::log(Level::Debug, format_args!("{files} files are whole")),
             Err(error) => klog::log(Level::Warn, format_args!("scrub: {error}")),
         }
-        sched::sleep(20);
+        sched::sleep(40);
     }
 }
 
@@ -66,6 +66,6 @@ fn reporter() {
             Level::Info,
             format_args!("index: {keys} keys, {height} levels"),
         );
-        sched::sleep(50);
+        sched::sleep(100);
     }
 }

@@ -223,10 +223,10 @@ fn log() -> Result<Outcome, Failure> {
 fn disk() -> Result<Outcome, Failure> {
     let mut tally = Tally::new();
     let mut random = Random(99);
-    let mut volume = Volume::format(Box::new(MemoryDisk::new(256)));
-    for _ in 0..60 {
-        let name = file_name(random.below(24));
-        let bytes = random.below(8 * SECTOR_BYTES as u64) as usize;
+    let mut volume = Volume::format(Box::new(MemoryDisk::new(48)));
+    for _ in 0..40 {
+        let name = file_name(random.below(12));
+        let bytes = random.below(3 * SECTOR_BYTES as u64) as usize;
         let contents: Vec<u8> = (0..bytes).map(|_| random.next() as u8).collect();
         volume.write(&name, &contents)?;
         if random.below(4) == 0 {

@@ -72,7 +72,7 @@ const COMMANDS: &[Command] = &[
         run: commands::run,
     },
     Command {
-        name: "trace",
+        name: trace::NAME,
         arguments: "on GLOB.. | off | list [GLOB] | status | rejects | count | proof",
         about: "the tracer; a GLOB with ! before it takes away",
         run: trace::run,
@@ -98,7 +98,6 @@ pub fn run() -> ! {
         print!("demo> ");
         let line = read_line();
         execute(&line);
-        trace::show();
     }
 }
 
@@ -119,6 +118,10 @@ fn execute(line: &str) {
     if let Err(message) = answer {
         println!("  error: {message}");
     }
+    // What the tracer's own commands say is not buried in what it has seen.
+    if *name != trace::NAME {
+        trace::show();
+    }
 }
 
 /// A line without its end, echoed as it is typed. While nothing is typed, the live trace is shown.
@@ -138,11 +141,8 @@ fn read_line() -> String {
                 println!();
                 return line;
             }
-            BACKSPACE | DELETE => {
-                if line.pop().is_some() {
-                    print!("\x08 \x08");
-                }
-            }
+            BACKSPACE | DELETE if line.pop().is_some() => print!("\x08 \x08"),
+            BACKSPACE | DELETE => {}
             CONTROL_U => {
                 while line.pop().is_some() {
                     print!("\x08 \x08");

@@ -11,8 +11,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use virt::{println, timer};
 
+/// The command's name.
+pub const NAME: &str = "trace";
 /// Lines of the live trace, or of a list, that are printed at a time.
-const LINES: usize = 24;
+const LINES: usize = 16;
+/// Generic arguments that are longer are left out of the live trace.
+const MAX_GENERICS: usize = 12;
 /// Rejects that are printed of each reason.
 const REJECTS: usize = 3;
 const TOP: usize = 10;
@@ -38,7 +42,7 @@ fn on(patterns: &[&str]) -> Answer {
 
 fn off() -> Answer {
     let applied = tracing::off().map_err(|error| error.to_string())?;
-    show();
+    EVENTS.forget();
     println!("  {applied}");
     Ok(())
 }
@@ -155,27 +159,39 @@ fn print_events() {
     let mut first = None;
     let mut shown = 0;
     let mut more: BTreeMap<usize, usize> = BTreeMap::new();
-    while let Some(event) = EVENTS.pop() {
+    let mut next = EVENTS.pop();
+    while let Some(event) = next {
         let first = *first.get_or_insert(event.time);
+        let mut times = 1;
+        next = EVENTS.pop();
+        while next.is_some_and(|next| next.is_again(&event)) {
+            times += 1;
+            next = EVENTS.pop();
+        }
         if shown == LINES {
-            *more.entry(event.ip).or_default() += 1;
+            *more.entry(event.ip).or_default() += times;
             continue;
         }
         shown += 1;
         let nanoseconds = timer::ticks_to_ns(event.time.saturating_sub(first));
         println!(
-            "  {:>6}.{:03} us {:8} {} {} <- {}",
+            "  {:>6}.{:03} us {:8} {} {}{} <- {}",
             nanoseconds / 1000,
             nanoseconds % 1000,
             sched::name(event.task),
             if event.masked { 'd' } else { '.' },
-            function(event.ip),
-            place(event.parent_ip)
+            brief(&function(event.ip)),
+            if times > 1 {
+                format!(" x{times}")
+            } else {
+                String::new()
+            },
+            brief(&place(event.parent_ip))
         );
     }
-    let events: usize = more.values().sum();
-    if events > 0 {
-        println!("  ... and {events} more calls of {} functions", more.len());
+    let calls: usize = more.values().sum();
+    if calls > 0 {
+        println!("  ... and {calls} more calls of {} functions", more.len());
     }
     let lost = EVENTS.take_lost();
     if lost > 0 {
@@ -195,4 +211,41 @@ fn place(address: usize) -> String {
     FTRACE
         .symbol(address)
         .map_or_else(|| format!("{address:#x}"), |symbol| symbol.to_string())
+}
+
+/// A path with its long generic arguments left out.
+fn brief(path: &str) -> String {
+    let mut brief = String::new();
+    let mut outermost = 0;
+    let mut depth = 0;
+    let mut last = ' ';
+    for (at, character) in path.char_indices() {
+        match character {
+            '<' => {
+                if depth == 0 {
+                    outermost = at;
+                }
+                depth += 1;
+            }
+            // The arrow of a function type closes nothing.
+            '>' if last != '-' && depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    let arguments = &path[outermost + 1..at];
+                    let shown = if arguments.len() > MAX_GENERICS && outermost > 0 {
+                        ".."
+                    } else {
+                        arguments
+                    };
+                    brief.push('<');
+                    brief.push_str(shown);
+                    brief.push('>');
+                }
+            }
+            _ if depth == 0 => brief.push(character),
+            _ => {}
+        }
+        last = character;
+    }
+    brief
 }

@@ -24,6 +24,13 @@ pub struct Event {
     pub masked: bool,
 }
 
+impl Event {
+    /// Whether it is the same call as `other`, from the same place.
+    pub fn is_again(&self, other: &Self) -> bool {
+        (self.ip, self.parent_ip, self.task) == (other.ip, other.parent_ip, other.task)
+    }
+}
+
 /// A place: its event, field by field, and the number of the event that is in it, plus one.
 struct Place {
     published: AtomicUsize,
@@ -109,6 +116,12 @@ impl Ring {
         };
         self.read.store(number.wrapping_add(1), Ordering::Release);
         Some(event)
+    }
+
+    /// Drops all that the reader has not taken.
+    pub fn forget(&self) {
+        while self.pop().is_some() {}
+        self.lost.store(0, Ordering::Relaxed);
     }
 
     /// Whether the reader has all that was written.
