@@ -97,6 +97,7 @@ impl<'a> Filter<'a> {
         let mut patterns = Patterns {
             all: [Pattern::NEVER; MAX_PATTERNS],
             count,
+            notrace_from: self.patterns.len(),
         };
         let taking = self
             .patterns
@@ -121,6 +122,8 @@ impl<'a> Filter<'a> {
 pub(crate) struct Patterns<'a> {
     all: [Pattern<'a>; MAX_PATTERNS],
     count: usize,
+    /// Patterns from here on are those of notrace.
+    notrace_from: usize,
 }
 
 impl<'a> Patterns<'a> {
@@ -130,6 +133,11 @@ impl<'a> Patterns<'a> {
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [Pattern<'a>] {
         &mut self.all[..self.count]
+    }
+
+    /// Whether the pattern with this number is one of notrace.
+    pub(crate) fn is_notrace(&self, pattern: usize) -> bool {
+        pattern >= self.notrace_from
     }
 
     /// Whether any pattern is over names.

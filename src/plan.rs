@@ -49,17 +49,22 @@ impl Selection {
             table.find(address).ok_or(Error::NoCallsiteAt(address))?;
         }
         let mut selection = Self::NONE;
-        if !filter.is_by_address() {
+        if filter.is_by_address() {
+            selection.take_addresses(table, filter);
+        } else {
             selection.match_patterns(table, names, filter)?;
         }
+        Ok(selection)
+    }
+
+    fn take_addresses(&mut self, table: &Table, filter: &Filter<'_>) {
         for index in filter
             .addresses()
             .iter()
             .filter_map(|&address| table.find(address))
         {
-            selection.take(table, index);
+            self.take(table, index);
         }
-        Ok(selection)
     }
 
     fn take(&mut self, table: &Table, index: usize) {
@@ -80,11 +85,18 @@ impl Selection {
             Err(_) => None,
         };
         resolve_addresses(table, patterns.as_mut_slice())?;
+        self.take_addresses(table, filter);
         let mut names = names.map(Names::iter);
         for (index, record) in table.range(0..table.len()) {
             let aliases = names.as_mut().and_then(Iterator::next);
-            if !record.has(LEFT_ALONE) && self.matches(&patterns, filter, index, aliases) {
-                self.take(table, index);
+            if record.has(LEFT_ALONE) {
+                continue;
+            }
+            match self.judge(&patterns, filter, index, aliases) {
+                Verdict::Taken => self.take(table, index),
+                Verdict::Not => {}
+                // Also where it was taken by address.
+                Verdict::Notrace => table.set_flags(index, 0, SELECTED),
             }
         }
         let unmatched = patterns
@@ -101,15 +113,16 @@ impl Selection {
         }
     }
 
-    fn matches(
+    fn judge(
         &mut self,
         patterns: &Patterns<'_>,
         filter: &Filter<'_>,
         index: usize,
         aliases: Option<Aliases<'_>>,
-    ) -> bool {
+    ) -> Verdict {
         let mut taken = filter.takes_unmatched();
-        for (pattern, hits) in patterns.as_slice().iter().zip(&mut self.hits) {
+        let mut notrace = false;
+        for (i, (pattern, hits)) in patterns.as_slice().iter().zip(&mut self.hits).enumerate() {
             let matches = match pattern.what {
                 What::Index(wanted) => wanted == index,
                 What::Address(_) => false,
@@ -119,9 +132,14 @@ impl Selection {
             if matches {
                 *hits += 1;
                 taken = pattern.takes;
+                notrace |= patterns.is_notrace(i);
             }
         }
-        taken
+        match (notrace, taken) {
+            (true, _) => Verdict::Notrace,
+            (false, true) => Verdict::Taken,
+            (false, false) => Verdict::Not,
+        }
     }
 
     /// Takes the selection out of the records again.
@@ -130,6 +148,13 @@ impl Selection {
             table.set_flags(index, 0, SELECTED);
         }
     }
+}
+
+/// What the patterns say of one function.
+enum Verdict {
+    Taken,
+    Not,
+    Notrace,
 }
 
 /// Turns addresses into indices, and checks the indices that must exist.
