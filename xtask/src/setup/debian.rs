@@ -126,12 +126,8 @@ pub fn toolchain() -> Result<Toolchain> {
         fetch_debian(&root)?;
     }
     let (rustc, libraries) = parts(&root).context("the packages hold no rustc with its library")?;
-    let mut toolchain = Toolchain::inspect("Debian's rustc", &rustc, libraries)?;
-    let linker = root.join("usr/bin/ld.lld");
-    if !linker.is_file() {
-        bail!("the packages hold no ld.lld");
-    }
-    toolchain.linker = Some(linker);
+    // A linker that the machine has already is not among the fetched packages.
+    let toolchain = with_linker(Toolchain::inspect("Debian's rustc", &rustc, libraries)?)?;
     proved(toolchain)
 }
 
@@ -159,10 +155,14 @@ fn fetch_debian(root: &Path) -> Result<()> {
                 Version::of_package(&package.version).is_some_and(|version| version >= OLDEST)
             });
             let Some(newest) = newest else { continue };
-            let mut names: Vec<String> = family
-                .iter()
-                .map(|name| format!("{name}={}", newest.version))
-                .collect();
+            let mut names = Vec::new();
+            for name in family {
+                let same = index.versions(name)?.into_iter().find(|package| {
+                    without_rebuild(&package.version) == without_rebuild(&newest.version)
+                });
+                let same = same.with_context(|| format!("{name} {} is missing", newest.version))?;
+                names.push(format!("{name}={}", same.version));
+            }
             names.push("lld".to_owned());
             let packages = index.closure(&names, suite)?;
             say(format!(
@@ -187,6 +187,14 @@ fn fetch_debian(root: &Path) -> Result<()> {
         }
     }
     bail!("no Debian suite of this machine has rustc {OLDEST} or newer: {why}")
+}
+
+/// A package rebuilt without a change of its source gets `+bN`; the packages for all architectures do not.
+fn without_rebuild(version: &str) -> &str {
+    match version.rsplit_once("+b") {
+        Some((source, count)) if count.bytes().all(|byte| byte.is_ascii_digit()) => source,
+        _ => version,
+    }
 }
 
 /// Where Debian's toolchain is unpacked.
@@ -244,4 +252,22 @@ pub fn unpack(deb: &Path, into: &Path) -> Result<()> {
     command.arg("-x").arg(deb).arg(into);
     proc::text_of(&mut command, COPY_LIMIT)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebuild_is_the_same_source() {
+        assert_eq!(
+            without_rebuild("1.96.0+dfsg1-1~deb13u1+b1"),
+            "1.96.0+dfsg1-1~deb13u1"
+        );
+        assert_eq!(
+            without_rebuild("1.96.1+dfsg1-2~bpo13+1"),
+            "1.96.1+dfsg1-2~bpo13+1"
+        );
+        assert_eq!(without_rebuild("1.0+beta"), "1.0+beta");
+    }
 }

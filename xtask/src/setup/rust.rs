@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
+use super::apt::Apt;
 use super::debian;
 use super::toolchain::{LibrarySource, Toolchain, has_library, rustup_installed};
 use super::version::{Match, Version};
@@ -186,6 +187,18 @@ fn debian_src_nightly(live: bool) -> Result<Toolchain> {
     bail!("{why}")
 }
 
+/// `ld.lld` of the machine; installed with apt where it is missing.
+fn system_linker() -> Result<PathBuf> {
+    if let Some(found) = proc::which("ld.lld") {
+        return Ok(found);
+    }
+    let help = "this toolchain brings no rust-lld and PATH has no ld.lld: install the package lld";
+    let apt = Apt::detect(&setup_dir().join("apt")).context(help)?;
+    say("  installing lld: this toolchain brings no linker for bare metal");
+    apt.own()?.install(&["lld"], None).context(help)?;
+    proc::which("ld.lld").context(help)
+}
+
 /// A compiler that is not rustup's may lack `rust-lld`: then `ld.lld` does.
 pub(super) fn with_linker(mut toolchain: Toolchain) -> Result<Toolchain> {
     if !toolchain.has_rust_lld() && toolchain.linker.is_none() {
@@ -193,9 +206,7 @@ pub(super) fn with_linker(mut toolchain: Toolchain) -> Result<Toolchain> {
         toolchain.linker = if toolchain.sysroot.starts_with(setup_dir()) && own.is_file() {
             Some(own)
         } else {
-            Some(proc::which("ld.lld").context(
-                "this toolchain brings no rust-lld and PATH has no ld.lld: install the package lld",
-            )?)
+            Some(system_linker()?)
         };
     }
     Ok(toolchain)
