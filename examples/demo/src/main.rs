@@ -12,6 +12,7 @@ mod format;
 mod index;
 mod input;
 mod klog;
+mod net;
 mod sched;
 mod shell;
 mod sync;

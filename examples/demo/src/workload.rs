@@ -6,6 +6,7 @@ use crate::disk::{DiskError, MemoryDisk, SECTOR_BYTES, Volume};
 use crate::format::{self, Align, Table};
 use crate::index::{Broken, Tree};
 use crate::klog::{Level, Ring};
+use crate::net::{NetError, Network};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -13,6 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Bound;
+use regex::Regex;
 
 /// What a workload did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,12 @@ pub enum Failure {
     Model,
     /// The disk or the volume.
     Disk(DiskError),
+    /// The network.
+    Net(NetError),
+    /// A pattern that does not compile.
+    Pattern,
+    /// What came out of the packer or the network is not what went in.
+    Changed,
 }
 
 impl fmt::Display for Failure {
@@ -40,6 +48,9 @@ impl fmt::Display for Failure {
             Self::Index(broken) => write!(f, "the index is broken: {broken}"),
             Self::Model => f.write_str("the index and its model differ"),
             Self::Disk(error) => write!(f, "the disk: {error}"),
+            Self::Net(error) => write!(f, "the network: {error}"),
+            Self::Pattern => f.write_str("a pattern does not compile"),
+            Self::Changed => f.write_str("what came out is not what went in"),
         }
     }
 }
@@ -53,6 +64,12 @@ impl From<Broken> for Failure {
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Self {
         Self::Disk(error)
+    }
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
     }
 }
 
@@ -87,6 +104,21 @@ pub const ALL: &[Workload] = &[
         name: "disk",
         about: "files written, replaced, deleted and checked",
         run: disk,
+    },
+    Workload {
+        name: "pack",
+        about: "text packed and unpacked (miniz_oxide)",
+        run: pack,
+    },
+    Workload {
+        name: "net",
+        about: "text through TCP and UDP to itself (smoltcp)",
+        run: net,
+    },
+    Workload {
+        name: "grep",
+        about: "patterns sought in text (regex)",
+        run: grep,
     },
 ];
 
@@ -241,6 +273,61 @@ fn disk() -> Result<Outcome, Failure> {
     for (name, sum) in volume.digest()? {
         tally.take(name.as_bytes());
         tally.number(sum);
+    }
+    Ok(tally.outcome())
+}
+
+fn pack() -> Result<Outcome, Failure> {
+    let mut tally = Tally::new();
+    for (level, width) in (1..=9).zip((30..).step_by(7)) {
+        let page = format::justify(PROSE, width);
+        let packed = miniz_oxide::deflate::compress_to_vec_zlib(page.as_bytes(), level);
+        tally.take(&packed);
+        let unpacked = miniz_oxide::inflate::decompress_to_vec_zlib(&packed);
+        if !unpacked.is_ok_and(|unpacked| unpacked == page.as_bytes()) {
+            return Err(Failure::Changed);
+        }
+    }
+    Ok(tally.outcome())
+}
+
+fn net() -> Result<Outcome, Failure> {
+    let mut tally = Tally::new();
+    let mut network = Network::new()?;
+    let page = format::hex_dump(PROSE.as_bytes());
+    let arrived = network.through_tcp(page.as_bytes())?;
+    tally.take(&arrived);
+    let lines: Vec<&[u8]> = page.lines().map(str::as_bytes).collect();
+    let datagrams = network.through_udp(&lines)?;
+    for datagram in &datagrams {
+        tally.take(datagram);
+    }
+    if arrived != page.as_bytes() || datagrams != lines {
+        return Err(Failure::Changed);
+    }
+    Ok(tally.outcome())
+}
+
+fn grep() -> Result<Outcome, Failure> {
+    let mut tally = Tally::new();
+    let page = format::hex_dump(PROSE.as_bytes());
+    for pattern in [
+        r"[0-9a-f]{6}",
+        r"(?i-u:CALLSITE|tracer)s?",
+        r"([a-z]+) ([a-z]+)[.,]",
+        r"^0000[0-9]0 .*$",
+    ] {
+        let pattern = format!("(?m){pattern}");
+        let regex = Regex::new(&pattern).map_err(|_| Failure::Pattern)?;
+        for captures in [PROSE, &page]
+            .iter()
+            .flat_map(|text| regex.captures_iter(text))
+        {
+            for part in captures.iter().flatten() {
+                tally.take(part.as_str().as_bytes());
+                tally.number(part.start() as u64);
+            }
+        }
     }
     Ok(tally.outcome())
 }

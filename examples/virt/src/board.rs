@@ -23,4 +23,4 @@ pub const TIMER_IRQ: u32 = 27;
 /// Cores for which there is a stack; further ones cannot be started.
 pub const MAX_CORES: usize = 8;
 /// Bytes of each core's boot stack. `linker.ld` reserves `MAX_CORES` of them.
-pub const STACK_BYTES: usize = 0x1_0000;
+pub const STACK_BYTES: usize = 0x4_0000;
