@@ -19,10 +19,10 @@ fn by_hand() -> Vec<u8> {
     table.resize(table.len().next_multiple_of(4), 0);
     let markers_at = table.len();
     table.extend(0_u32.to_le_bytes());
-    // "a" "::b" | "a" rule 257 by its long form, 'b' | nothing
+    // 'a', rule 256 by its long form, whose second byte is no separator, 'b' | 'a', rule 257, 'b' | nothing
     let stream_at = table.len();
-    table.extend([7, 1, 2, 0, 1, 241, 1, 3, 0]);
-    let stream_len = 9;
+    table.extend([8, 1, 241, 0, 3, 0, 1, 2, 3, 0]);
+    let stream_len = 10;
     table.resize(table.len().next_multiple_of(8), 0);
 
     let total = table.len() as u32;
@@ -113,13 +113,13 @@ fn each_impossible_field_is_told_with_offset_value_and_limit() {
         (12, 2, header(12, 2, 1)),
         (16, 88, header(16, 88, 96)),
         (16, 601, header(16, 601, 608)),
-        (20, 10, header(20, 10, 9)),
+        (20, 11, header(20, 11, 10)),
         (40, 21, header(40, 21, 20)),
         (68, 3841, header(68, 3841, 3840)),
         (72, good.len() as u32, header(72, total, total - 480)),
         (76, u32::MAX, header(76, u32::MAX.into(), total - 6)),
         (80, good.len() as u32, header(80, total, total - 4)),
-        (84, good.len() as u32, header(84, total, total - 9)),
+        (84, good.len() as u32, header(84, total, total - 10)),
         (88, u32::MAX, header(88, u32::MAX.into(), total)),
         (92, 1, header(92, 1, 0)),
     ];
@@ -181,14 +181,19 @@ fn senseless_codes_end_a_name() {
     let good = by_hand();
     let stream = u32::from_le_bytes(good[84..88].try_into().unwrap()) as usize;
     let rules = u32::from_le_bytes(good[76..80].try_into().unwrap()) as usize;
-    let cases: [(&[(usize, u8)], &str); 5] = [
+    let rule_257 = [(stream, 2), (stream + 2, 2)];
+    let cases: [(&[(usize, u8)], &str); 6] = [
         // The long form without its second byte.
         (&[(stream, 2), (stream + 2, 241)], "a"),
         // A rule that does not exist.
         (&[(stream, 3), (stream + 2, 241), (stream + 3, 2)], "a"),
-        // Rule 257 refers to itself, then to a higher one.
-        (&[(rules + 3, 1)], "a"),
-        (&[(rules + 3, 2)], "a"),
+        // The left half of rule 257 is itself, then a higher one; then the right half is itself.
+        (&[rule_257[0], rule_257[1], (rules + 3, 1)], "a"),
+        (&[rule_257[0], rule_257[1], (rules + 3, 2)], "a"),
+        (
+            &[rule_257[0], rule_257[1], (rules + 4, 0x11), (rules + 5, 1)],
+            "a",
+        ),
         // A length beyond the stream.
         (&[(stream, 0x7F)], ""),
     ];
