@@ -11,6 +11,10 @@
 //! NOP and BL may be exchanged while other cores execute them (Arm ARM DDI 0487, "Concurrent modification and execution
 //! of instructions"). A core that sees the BL sees the literal: it was stored before, in order. A core that is between
 //! BL and the load of the literal when the callsite is disabled finds the old ops or NOP_OPS; both are live.
+//!
+//! A literal publishes what it points to: one DMB ISHST before a batch orders the initialisation of its ops and sets
+//! before all its literals. The BL's own DMB does not do that for a core that executes a BL already (another set, or a
+//! BL that it fetched long ago). Each of these orders has its litmus test in tests/litmus.
 
 use crate::callsite::Layout;
 use crate::error::{PatchError, Why};
@@ -234,6 +238,8 @@ impl<T: Text> Patcher<'_, T> {
     /// The first callsite that could not be changed; all others are then as they were.
     pub(crate) fn apply(&mut self, range: Range<usize>, pick: Pick) -> Result<Done, PatchError> {
         let clean = self.text.cache_type().needs_clean;
+        // The ops was initialised by its owner, the sets by the plan: before any literal points to them.
+        self.text.order_stores();
         let result = match pick {
             Pick::Every { on: count, off: 0 } => {
                 let done = Done {
