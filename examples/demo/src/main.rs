@@ -24,8 +24,11 @@ use aarch64_ftrace::Error;
 use virt::{irq, println};
 
 virt::entry!(main);
-// A debug build has some 5000 functions.
-aarch64_ftrace::reserve_names!(128 * 1024);
+// A debug build has some 17,000 functions.
+aarch64_ftrace::reserve_names!(320 * 1024);
+
+/// The packer builds its tables on the stack before it boxes them, several times over in a debug build.
+const SHELL_STACK_BYTES: usize = 4 * 1024 * 1024;
 
 fn main() -> Result<(), Error> {
     println!(
@@ -36,10 +39,11 @@ fn main() -> Result<(), Error> {
     );
     let report = tracing::FTRACE.init()?;
     println!("{report}");
-    sched::start("shell");
+    klog::log(klog::Level::Info, format_args!("{report}"));
+    sched::start();
+    sched::spawn("shell", SHELL_STACK_BYTES, shell::run);
+    tasks::start();
     input::start();
     irq::unmask();
-    tasks::start();
-    klog::log(klog::Level::Info, format_args!("{report}"));
-    shell::run()
+    sched::idle()
 }

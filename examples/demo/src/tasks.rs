@@ -17,9 +17,9 @@ const KEYS: u64 = 64;
 
 /// Starts them.
 pub fn start() {
-    sched::spawn("indexer", indexer);
-    sched::spawn("scrubber", scrubber);
-    sched::spawn("reporter", reporter);
+    sched::spawn("indexer", sched::STACK_BYTES, indexer);
+    sched::spawn("scrubber", sched::STACK_BYTES, scrubber);
+    sched::spawn("reporter", sched::STACK_BYTES, reporter);
 }
 
 /// Keys and height of the tree that the indexer keeps.

@@ -12,8 +12,10 @@ use virt::{irq, timer};
 
 /// Timer interrupts a second; a task that does not wait loses the core after one.
 pub const HERTZ: u64 = 100;
-/// 64 KiB: debug builds of the text formatter nest deeply.
-const STACK_WORDS: usize = 64 * 1024 / size_of::<u128>();
+/// Bytes of a task's stack, unless it needs more.
+pub const STACK_BYTES: usize = 64 * 1024;
+/// The lowest word of each stack: a stack that has grown over it has grown over other things too.
+const CANARY: u128 = 0x7374_6163_6b20_656e_6473_2068_6572_6521;
 
 /// What a task is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ struct Task {
     since: u64,
     switches: u64,
     /// Kept for as long as the task may run; the boot task has none of its own.
-    _stack: Vec<u128>,
+    stack: Vec<u128>,
 }
 
 /// A task as `ps` shows it.
@@ -54,7 +56,10 @@ pub struct Row {
 }
 
 struct Scheduler {
-    // Boxed: `switch` writes to a task's `sp` while the vector may grow.
+    #[allow(
+        clippy::vec_box,
+        reason = "`switch` writes to a task's `sp` while the vector grows"
+    )]
     tasks: Vec<Box<Task>>,
     current: usize,
 }
@@ -67,22 +72,21 @@ static CURRENT: AtomicUsize = AtomicUsize::new(0);
 static TICKS: AtomicU64 = AtomicU64::new(0);
 static SLICE_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Makes the caller the first task and starts the timer. The second is the idle task.
-pub fn start(name: &'static str) {
-    let mut first = new_task(name, Vec::new());
+/// Makes the caller the idle task and starts the timer. Call [`idle`] when the others are spawned.
+pub fn start() {
+    let mut first = new_task("idle", Vec::new());
     first.since = timer::ticks();
     SCHEDULER.lock().tasks.push(first);
-    spawn("idle", idle);
     irq::set_exit_hook(after_interrupt);
     timer::start_periodic(HERTZ, on_tick);
 }
 
-/// Starts a task.
-pub fn spawn(name: &'static str, main: fn()) {
-    let mut task = new_task(name, vec![0; STACK_WORDS]);
+/// Starts a task with a stack of so many bytes.
+pub fn spawn(name: &'static str, stack_bytes: usize, main: fn()) {
+    let mut task = new_task(name, vec![CANARY; stack_bytes / size_of::<u128>()]);
     // A task may lose the core inside a tracer, so each has an area of its own, for ever.
     let area: &'static CpuArea = Box::leak(Box::new(CpuArea::new()));
-    task.sp = context::prepare(&mut task._stack, main, core::ptr::from_ref(area) as usize);
+    task.sp = context::prepare(&mut task.stack, main, core::ptr::from_ref(area) as usize);
     SCHEDULER.lock().tasks.push(task);
 }
 
@@ -94,7 +98,7 @@ fn new_task(name: &'static str, stack: Vec<u128>) -> Box<Task> {
         ran: 0,
         since: 0,
         switches: 0,
-        _stack: stack,
+        stack,
     })
 }
 
@@ -144,18 +148,17 @@ pub fn wake_input() {
 pub fn rows() -> Vec<Row> {
     let scheduler = SCHEDULER.lock();
     let now = timer::ticks();
-    let row = |(number, task): (usize, &Box<Task>)| Row {
-        name: task.name,
-        state: task.state,
-        ran: task.ran
-            + if number == scheduler.current {
-                now - task.since
-            } else {
-                0
-            },
-        switches: task.switches,
-    };
-    scheduler.tasks.iter().enumerate().map(row).collect()
+    let mut rows = Vec::new();
+    for (number, task) in scheduler.tasks.iter().enumerate() {
+        let is_current = number == scheduler.current;
+        rows.push(Row {
+            name: task.name,
+            state: task.state,
+            ran: task.ran + if is_current { now - task.since } else { 0 },
+            switches: task.switches,
+        });
+    }
+    rows
 }
 
 /// The name of task `number`.
@@ -167,7 +170,8 @@ pub fn name(number: usize) -> &'static str {
         .map_or("?", |task| task.name)
 }
 
-fn idle() {
+/// What the core does when no task wants it.
+pub fn idle() -> ! {
     loop {
         virt::cores::wait_for_interrupt();
     }
@@ -203,6 +207,11 @@ impl Scheduler {
     fn hand_over(&mut self, next: usize) -> (*mut usize, usize) {
         let now = timer::ticks();
         let old = &mut self.tasks[self.current];
+        assert!(
+            old.stack.first().is_none_or(|&word| word == CANARY),
+            "task {} has used more than its stack",
+            old.name
+        );
         old.ran += now - old.since;
         let from = &raw mut old.sp;
         let new = &mut self.tasks[next];
@@ -216,7 +225,7 @@ impl Scheduler {
 }
 
 /// The idle task's number.
-const IDLE: usize = 1;
+const IDLE: usize = 0;
 
 /// Gives the core to the next ready task, with the caller in `state`. Interrupts are masked.
 fn reschedule(state: State) {

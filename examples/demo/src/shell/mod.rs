@@ -92,7 +92,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Reads and runs commands until `exit`.
-pub fn run() -> ! {
+pub fn run() {
     println!("type help");
     loop {
         print!("demo> ");

@@ -41,6 +41,18 @@ struct Place {
     context: AtomicUsize,
 }
 
+impl Place {
+    const fn new() -> Self {
+        Self {
+            published: AtomicUsize::new(0),
+            time: AtomicU64::new(0),
+            ip: AtomicUsize::new(0),
+            parent_ip: AtomicUsize::new(0),
+            context: AtomicUsize::new(0),
+        }
+    }
+}
+
 /// The ring.
 pub struct Ring {
     places: [Place; PLACES],
@@ -53,15 +65,8 @@ pub struct Ring {
 impl Ring {
     /// An empty ring.
     pub const fn new() -> Self {
-        const EMPTY: Place = Place {
-            published: AtomicUsize::new(0),
-            time: AtomicU64::new(0),
-            ip: AtomicUsize::new(0),
-            parent_ip: AtomicUsize::new(0),
-            context: AtomicUsize::new(0),
-        };
         Self {
-            places: [const { EMPTY }; PLACES],
+            places: [const { Place::new() }; PLACES],
             next: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
