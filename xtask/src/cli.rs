@@ -9,7 +9,7 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, demo, setup, test, ui};
+use crate::{bench, demo, litmus, setup, test, ui};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -35,6 +35,11 @@ enum Task {
         /// One JSON object a line on stdout, and nothing else there.
         #[arg(long)]
         json: bool,
+    },
+    /// Judge the patch sequences of tests/litmus in the Arm memory model (herd7).
+    Litmus {
+        /// Only tests whose name contains this.
+        name: Option<String>,
     },
     /// Run every check; the last line counts them.
     Test(test::Options),
@@ -87,6 +92,7 @@ impl Cli {
                 }
                 bench::run(&setup::ready(self.way)?, json)
             }
+            Task::Litmus { name } => litmus::run(name.as_deref()),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {
                 let machine = Machine {

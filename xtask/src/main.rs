@@ -6,6 +6,7 @@ mod demo;
 mod expect;
 mod guests;
 mod kernel;
+mod litmus;
 mod proc;
 mod qemu;
 mod setup;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::litmus;
 use crate::setup::Ready;
 use crate::ui::{heading, say, took};
 
@@ -20,6 +21,8 @@ pub enum Part {
     Clippy,
     /// Tests on the host.
     Host,
+    /// The patch sequences in the Arm memory model.
+    Litmus,
     /// Documentation without a warning.
     Doc,
     /// The library as it would be published.
@@ -33,10 +36,11 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
+        Self::Litmus,
         Self::Doc,
         Self::Package,
         Self::Stable,
@@ -95,6 +99,21 @@ impl Tally {
         }
     }
 
+    /// The closing lines, and whether all went well.
+    ///
+    /// # Errors
+    /// When a check failed or none ran.
+    pub fn conclude(&self) -> Result<()> {
+        self.close();
+        if !self.failed.is_empty() {
+            bail!("{} failed", self.failed.len());
+        }
+        if self.passed == 0 {
+            bail!("nothing was tested");
+        }
+        Ok(())
+    }
+
     /// The closing lines.
     fn close(&self) {
         if !self.skipped.is_empty() {
@@ -141,6 +160,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Fmt => host::fmt(&mut tally),
             Part::Clippy => host::clippy(&mut tally, &ready.toolchain),
             Part::Host => host::tests(&mut tally),
+            Part::Litmus => litmus::check(&mut tally, None),
             Part::Doc => host::doc(&mut tally, &ready.toolchain),
             Part::Package => host::package(&mut tally),
             Part::Stable => host::stable(&mut tally, &ready.toolchain),
@@ -149,14 +169,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
         }
     }
     say(format!("\nin all {}", took(start)));
-    tally.close();
-    if !tally.failed.is_empty() {
-        bail!("{} failed", tally.failed.len());
-    }
-    if tally.passed == 0 {
-        bail!("nothing was tested");
-    }
-    Ok(())
+    tally.conclude()
 }
 
 #[cfg(test)]
