@@ -37,6 +37,7 @@ struct Seen {
 global_asm!(
     ".pushsection .bss.probe, \"aw\", %nobits",
     ".balign 16",
+    ".global probe_seen",
     "probe_seen: .skip {SEEN}",
     ".popsection",
     ".pushsection .text.probe_tracee, \"ax\", %progbits",
@@ -84,6 +85,7 @@ global_asm!(
     // Saves what its own caller owns, fills the registers, calls, and leaves lr and sp as differences.
     ".pushsection .text.ftrace_notrace.probe_caller, \"ax\", %progbits",
     ".balign 8",
+    ".global probe_caller",
     "probe_caller:",
     "stp x29, x30, [sp, #-176]!",
     "stp x19, x20, [sp, #16]",
@@ -142,6 +144,7 @@ global_asm!(
     "ldp x29, x30, [sp], #176",
     "ret",
     // A tracer that destroys whatever a function may destroy: x0-x17, the flags, v0-v7, v16-v31, the top halves of v8-v15.
+    ".global probe_trash",
     "probe_trash:",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17",
     "mvn x\\n, x30",
@@ -157,6 +160,7 @@ global_asm!(
     ".endif",
     "ret",
     // The same as a direct tracer, which owns x9-x17 and the flags only.
+    ".global probe_direct_trash",
     "probe_direct_trash:",
     "bti c",
     "mov x10, x30",

@@ -37,9 +37,10 @@ aarch64_ftrace::notrace! {
         for depth in 0..4 {
             // SAFETY: frame records of this core's stack, as AAPCS64 lays them out, four deep from where main began.
             let [next, lr] = unsafe { (frame as *const [usize; 2]).read() };
+            // The tracer itself returns into the entry's asm, which has no name.
             match FTRACE.symbol(lr) {
-                Some(symbol) => println!("  {depth} {}", symbol.name),
-                None => println!("  {depth} unknown"),
+                Some(symbol) if depth > 0 => println!("  {depth} {}", symbol.name),
+                _ => println!("  {depth} in the entry: {}", guest::raw::ranges().notrace.contains(&lr)),
             }
             frame = next;
         }

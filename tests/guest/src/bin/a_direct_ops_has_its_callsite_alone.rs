@@ -17,6 +17,7 @@ aarch64_ftrace::reserve_names!(128 * 1024);
 // Counts in DIRECT_COUNT, and keeps the ops of the last call.
 global_asm!(
     ".pushsection .text.ftrace_notrace.direct, \"ax\", %progbits",
+    ".global direct_counter",
     "direct_counter:",
     "bti c",
     "adrp x12, DIRECT_COUNT",

@@ -82,13 +82,17 @@ fn with(what: &str, tracers: &[TracerFn]) {
             &*alloc::boxed::Box::leak(alloc::boxed::Box::new(Ops::new(*tracer).with_data(7)))
         })
         .collect();
-    all.iter().for_each(|ops| drop(register(ops, &filter)));
+    for ops in &all {
+        register(ops, &filter);
+    }
     let result = caller(1);
     println!("{what}: {result}, body ran {} times", RAN.swap(0, Relaxed));
-    all.iter().for_each(|ops| drop(unregister(ops)));
+    for ops in all {
+        unregister(ops);
+    }
 }
 
-static READ: Ops = Ops::new(read);
+static COUNT: Ops = Ops::new(guest::count);
 
 fn main() {
     guest::init();
@@ -126,7 +130,7 @@ fn main() {
     with("returned early, then changed", &[early, change]);
     with("redirected", &[redirect]);
     with("changed and redirected", &[change, redirect]);
-    register(&READ, &Filter::at(&[large as *const () as usize]));
+    register(&COUNT, &Filter::at(&[large as *const () as usize]));
     println!("large: {:?}", large(black_box(5)).0.iter().sum::<u64>());
-    unregister(&READ);
+    unregister(&COUNT);
 }

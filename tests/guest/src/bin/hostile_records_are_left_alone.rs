@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::{Error, Filter, Fregs, Ftrace, Image, Ops};
+use aarch64_ftrace::{Filter, Fregs, Ftrace, Image, Ops};
 use core::hint::black_box;
 use guest::{raw, take_counts};
 use virt::platform::Virt;

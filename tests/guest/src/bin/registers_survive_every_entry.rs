@@ -70,7 +70,7 @@ fn main() {
     raw::overwrite_insn(layout.branch(), Insn::NOP);
     probe::run("disabled again");
     println!(
-        "{}",
+        "left on: {}",
         FTRACE
             .callsites()
             .filter(|callsite| callsite.is_enabled())

@@ -125,9 +125,8 @@ fn main() {
             .register(&MANY[registered], &Filter::at(&[one]))
             .map(|applied| applied.swapped)
     );
-    MANY[..=registered]
-        .iter()
-        .rev()
-        .for_each(|ops| drop(unregister(ops)));
+    for ops in MANY[..=registered].iter().rev() {
+        unregister(ops);
+    }
     calls("none");
 }
