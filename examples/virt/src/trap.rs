@@ -123,11 +123,18 @@ pub fn set_sync_handler(handler: Option<SyncHandler>) {
     irq::masked(|| *SYNC.lock() = handler);
 }
 
+unsafe extern "C" {
+    static virt_vectors: u8;
+    static virt_vectors_end: u8;
+}
+
+/// Where `vectors.S` lies: asm, which has no names of its own in a trace.
+pub fn vectors() -> core::ops::Range<usize> {
+    &raw const virt_vectors as usize..&raw const virt_vectors_end as usize
+}
+
 /// Points this core at the vectors; boot calls it on each.
 pub(crate) fn init() {
-    unsafe extern "C" {
-        static virt_vectors: u8;
-    }
     VBAR_EL1.set(&raw const virt_vectors as u64);
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
 }

@@ -106,4 +106,6 @@ virt_trap:
         ldp     x0, x1, [sp]
         add     sp, sp, #{BYTES}
         eret
+.global virt_vectors_end
+virt_vectors_end:
 .previous

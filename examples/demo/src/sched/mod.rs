@@ -70,12 +70,15 @@ static SCHEDULER: Lock<Scheduler> = Lock::new(Scheduler {
 });
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 static TICKS: AtomicU64 = AtomicU64::new(0);
+/// The counter at the start.
+static BEGAN: AtomicU64 = AtomicU64::new(0);
 static SLICE_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Makes the caller the idle task and starts the timer. Call [`idle`] when the others are spawned.
 pub fn start() {
     let mut first = new_task("idle", Vec::new());
     first.since = timer::ticks();
+    BEGAN.store(first.since, Ordering::Relaxed);
     SCHEDULER.lock().tasks.push(first);
     irq::set_exit_hook(after_interrupt);
     timer::start_periodic(HERTZ, on_tick);
@@ -109,7 +112,12 @@ aarch64_ftrace::notrace! {
     }
 }
 
-/// Timer ticks since the start.
+/// Ticks of the counter since the start.
+pub fn uptime() -> u64 {
+    timer::ticks() - BEGAN.load(Ordering::Relaxed)
+}
+
+/// Timer interrupts since the start; those that came due while interrupts were masked count as one.
 pub fn ticks() -> u64 {
     TICKS.load(Ordering::Relaxed)
 }

@@ -33,9 +33,9 @@ pub fn ps(_: &[&str]) -> Answer {
 }
 
 pub fn uptime(_: &[&str]) -> Answer {
-    let ticks = sched::ticks();
-    let up = format::seconds(ticks * 1_000_000_000 / sched::HERTZ);
-    println!("  {up}, {} timer ticks", format::grouped(ticks));
+    let up = format::seconds(timer::ticks_to_ns(sched::uptime()));
+    let ticks = format::grouped(sched::ticks());
+    println!("  {up}, {ticks} timer interrupts");
     Ok(())
 }
 

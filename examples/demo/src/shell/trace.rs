@@ -41,6 +41,9 @@ fn on(patterns: &[&str]) -> Answer {
 }
 
 fn off() -> Answer {
+    if !LIVE.is_registered() {
+        return Err("nothing is traced".to_string());
+    }
     let applied = tracing::off().map_err(|error| error.to_string())?;
     EVENTS.forget();
     println!("  {applied}");
@@ -208,6 +211,11 @@ fn function(ip: usize) -> String {
 
 /// An address as function and offset.
 fn place(address: usize) -> String {
+    // Asm has no record, so the tracer would name the function before it.
+    let vectors = virt::trap::vectors();
+    if vectors.contains(&address) {
+        return format!("virt_vectors+{:#x}", address - vectors.start);
+    }
     FTRACE
         .symbol(address)
         .map_or_else(|| format!("{address:#x}"), |symbol| symbol.to_string())

@@ -69,7 +69,10 @@ aarch64_ftrace::notrace! {
 pub fn on(patterns: &[&str]) -> Result<Applied, Error> {
     let filter = Filter::new(patterns);
     if LIVE.is_registered() {
-        return FTRACE.set_filter(&LIVE, &filter);
+        let applied = FTRACE.set_filter(&LIVE, &filter)?;
+        // What is shown from now on is of the new filter.
+        EVENTS.forget();
+        return Ok(applied);
     }
     HITS.clear();
     FTRACE.register(&LIVE, &filter)
