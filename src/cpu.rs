@@ -29,6 +29,13 @@ impl CpuArea {
         }
     }
 
+    /// Whether a guarded tracer runs on the core that has this area, in whatever context.
+    pub(crate) fn in_tracer(&self) -> bool {
+        self.guard
+            .iter()
+            .any(|slot| slot.load(Ordering::Relaxed) != 0)
+    }
+
     /// How many calls were not delivered because they came from inside a guarded tracer.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

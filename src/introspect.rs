@@ -107,7 +107,7 @@ impl Iterator for Callsites {
 #[derive(Clone, Copy)]
 pub struct Reject {
     index: usize,
-    /// Where the function's first NOP is.
+    /// Where the function's first NOP is. Of an address more than 128 TiB from the text only the low 48 bits are kept.
     pub address: usize,
     /// Why it is left alone.
     pub reason: Reason,

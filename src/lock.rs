@@ -29,8 +29,13 @@ impl<T> Lock<T> {
     /// Waits for the lock.
     ///
     /// # Errors
-    /// [`Error::Reentrant`] where this core holds it: it interrupted itself, or a task that was switched away.
+    /// [`Error::Reentrant`] where this core holds it: it interrupted itself, or a task that was switched away. Also from
+    /// inside a guarded tracer.
     pub(crate) fn lock(&self, platform: &dyn Platform) -> Result<Guard<'_, T>, Error> {
+        if crate::arch::in_tracer() {
+            // A set that this change gives back could be the one that is being walked.
+            return Err(Error::Reentrant);
+        }
         let me = platform.cpu_index();
         loop {
             if let Some(inner) = self.inner.try_lock() {

@@ -151,22 +151,29 @@ pub(crate) struct Table {
     /// From the first callsite that is not a reject to the last. The tracer's own code stands together at one end of most
     /// kernels, and there is no need to look at it in every batch.
     callsites: Range<usize>,
+    /// The records that point into the text, whose offsets are exact and ascend. The others stand before and behind.
+    in_text: Range<usize>,
 }
 
 impl Table {
-    /// Sorts the records by address and judges each. Reads the text, writes nothing but the records.
+    /// Sorts records by address. They usually are: the linker keeps them in the order of their functions.
+    pub(crate) fn sort(records: &mut [u64]) {
+        if !records.is_sorted() {
+            records.sort_unstable();
+        }
+    }
+
+    /// Sorts the records and judges each. Reads the text, writes nothing but the records.
     pub(crate) fn build(
         records: &'static mut [u64],
         ranges: &TextRanges,
         text: &impl Text,
     ) -> Self {
-        if !records.is_sorted() {
-            records.sort_unstable();
-        }
+        Self::sort(records);
         let base = ranges.text.start;
         let mut before = None;
         let mut rejected = 0;
-        let mut callsites = 0..0;
+        let (mut callsites, mut in_text) = (0..0, 0..0);
         for (index, word) in records.iter_mut().enumerate() {
             let at = *word as usize;
             let offset = (at.wrapping_sub(base) as u64) & OFFSET_MASK;
@@ -176,6 +183,9 @@ impl Table {
                 judge(at, ranges, text)
             };
             before = Some(at);
+            if ranges.text.contains(&at) {
+                in_text = cover(&in_text, index);
+            }
             *word = match judged {
                 Ok(bti) => {
                     callsites = cover(&callsites, index);
@@ -195,6 +205,7 @@ impl Table {
             base,
             rejected,
             callsites,
+            in_text,
         }
     }
 
@@ -270,23 +281,22 @@ impl Table {
 
     /// The record whose callsite has `address` among its words, or the last one before it.
     pub(crate) fn at_or_before(&self, address: usize) -> Option<usize> {
-        let after = self.records.partition_point(|word| {
+        let after = self.words(self.in_text.clone()).partition_point(|word| {
             let record = Record::load(word);
             self.layout(record).literal() <= address
         });
-        after.checked_sub(1)
+        Some(self.in_text.start + after.checked_sub(1)?)
     }
 
     /// The callsite that has `address` among its words.
     pub(crate) fn find(&self, address: usize) -> Option<usize> {
-        let mut index = self.at_or_before(address)?;
-        let mut record = self.record(index)?;
-        while record.reason() == Some(Reason::Duplicate) {
-            // The first of equal records is the callsite.
-            index = index.checked_sub(1)?;
-            record = self.record(index)?;
-        }
-        (address <= self.layout(record).end() && !record.has(LEFT_ALONE)).then_some(index)
+        let index = self.at_or_before(address)?;
+        // Rejects may overlap a callsite: duplicates, and records that point into its words.
+        let (index, record) = self
+            .range(self.in_text.start..index + 1)
+            .rev()
+            .find(|(_, record)| !record.has(LEFT_ALONE))?;
+        (address <= self.layout(record).end()).then_some(index)
     }
 }
 

@@ -121,12 +121,12 @@ impl Ftrace {
             return Err(Error::NoCallsites);
         }
         let text = LiveText::open(self.platform)?;
-        let table = Table::build(image.records, &image.ranges, &text);
+        Table::sort(image.records);
         let names = Names::parse(image.names).and_then(|names| {
-            let records = table.range(0..table.len());
-            names.belongs_to(records.map(|(_, record)| table.layout(record).literal() as u64))?;
+            names.belongs_to(image.records.iter().copied())?;
             Ok(names)
         });
+        let table = Table::build(image.records, &image.ranges, &text);
         engine::first_patch(&text, &table)?;
         drop(text);
         // SAFETY: `known` is not completed, so this is the first and only time, and `self` is static.

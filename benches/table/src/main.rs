@@ -53,8 +53,10 @@ const ROWS: [(usize, usize); 16] = [
 global_asm!(
     ".section .text.ftrace_notrace.bench, \"ax\"",
     ".balign 64",
+    ".global bench_tracer",
     "bench_tracer: ret",
     ".balign 64",
+    ".global bench_direct",
     "bench_direct: bti c",
     "mov x10, x30",
     "mov x30, x9",

@@ -29,3 +29,10 @@ pub(crate) fn set_boot_cpu_area() {
 pub(crate) fn set_cpu_area(area: &'static CpuArea) {
     entries::set_cpu_area_register(core::ptr::from_ref(area) as u64);
 }
+
+/// Whether a guarded tracer runs on this core.
+pub(crate) fn in_tracer() -> bool {
+    let area = entries::cpu_area_register() as *const CpuArea;
+    // SAFETY: the register holds zero or what `set_cpu_area` put there, the address of a `&'static CpuArea`.
+    unsafe { area.as_ref() }.is_some_and(CpuArea::in_tracer)
+}

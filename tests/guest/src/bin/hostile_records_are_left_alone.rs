@@ -20,7 +20,7 @@ static NESTED: Ops = Ops::new(nested);
 aarch64_ftrace::notrace! {
     /// A tracer that changes tracing.
     extern "C" fn nested(_: usize, _: usize, _: &Ops, _: &mut Fregs) {
-        println!("  from ordinary code: {:?}", HOSTILE.unregister(&TRACER).map(|applied| applied.disabled));
+        println!("  from the tracer: {:?}", HOSTILE.unregister(&TRACER).map(|applied| applied.disabled));
     }
 }
 
