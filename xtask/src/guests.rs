@@ -133,11 +133,20 @@ pub struct Guest {
     pub expected: String,
 }
 
-/// All guests in a folder, by name.
+/// What a folder of guests holds.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Guests that can be run, by name.
+    pub guests: Vec<Guest>,
+    /// Sources that cannot be run, each with the reason.
+    pub faulty: Vec<(String, anyhow::Error)>,
+}
+
+/// All guests in a folder.
 ///
 /// # Errors
-/// When there is none, when one lacks its expected text, or has a header that is not understood.
-pub fn scan(folder: &Path) -> Result<Vec<Guest>> {
+/// When the folder cannot be read or holds no guest.
+pub fn scan(folder: &Path) -> Result<Found> {
     let mut sources: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .flatten()
@@ -145,28 +154,34 @@ pub fn scan(folder: &Path) -> Result<Vec<Guest>> {
         .filter(|path| path.extension().is_some_and(|tail| tail == "rs"))
         .collect();
     sources.sort();
-    let mut guests = Vec::new();
+    let mut found = Found::default();
     for path in sources {
         let name = path
             .file_stem()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let source = fs::read_to_string(&path)?;
-        let header = Header::parse(&source).with_context(|| path.display().to_string())?;
-        let expected = path.with_extension("expected");
-        let expected = fs::read_to_string(&expected)
-            .with_context(|| format!("guest {name} has no {}", expected.display()))?;
-        guests.push(Guest {
-            name,
-            header,
-            expected,
-        });
+        match read(&name, &path) {
+            Ok(guest) => found.guests.push(guest),
+            Err(error) => found.faulty.push((name, error)),
+        }
     }
-    if guests.is_empty() {
+    if found.guests.is_empty() && found.faulty.is_empty() {
         bail!("no guest kernel in {}", folder.display());
     }
-    Ok(guests)
+    Ok(found)
+}
+
+fn read(name: &str, path: &Path) -> Result<Guest> {
+    let header = Header::parse(&fs::read_to_string(path)?)?;
+    let expected = path.with_extension("expected");
+    let expected = fs::read_to_string(&expected)
+        .with_context(|| format!("has no {}", expected.display()))?;
+    Ok(Guest {
+        name: name.to_owned(),
+        header,
+        expected,
+    })
 }
 
 #[cfg(test)]
@@ -217,22 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_and_a_missing_expectation_are_errors() {
+    fn an_empty_set_is_an_error_and_a_missing_expectation_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(
-            scan(folder.path())
-                .unwrap_err()
-                .to_string()
-                .starts_with("no guest kernel")
-        );
-        fs::write(folder.path().join("a.rs"), "").unwrap();
-        assert!(
-            scan(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("has no")
-        );
-        fs::write(folder.path().join("a.expected"), "ok\n").unwrap();
-        assert_eq!(scan(folder.path()).unwrap()[0].name, "a");
+        let error = scan(folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with("no guest kernel"), "{error}");
+        for name in ["a.rs", "b.rs", "b.expected"] {
+            fs::write(folder.path().join(name), "ok\n").unwrap();
+        }
+        let found = scan(folder.path()).unwrap();
+        assert_eq!((found.guests.len(), found.guests[0].name.as_str()), (1, "b"));
+        assert_eq!((found.faulty.len(), found.faulty[0].0.as_str()), (1, "a"));
     }
 }

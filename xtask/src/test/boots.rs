@@ -106,15 +106,20 @@ impl Job<'_> {
 pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>) {
     heading("guest kernels");
     let folder = repo().join("tests/guest/src/bin");
-    let guests = match guests::scan(&folder) {
-        Ok(guests) => guests,
+    let found = match guests::scan(&folder) {
+        Ok(found) => found,
         Err(error) => {
             say(format!("{error:#}"));
             tally.fail("guest kernels");
             return;
         }
     };
-    let chosen: Vec<&Guest> = guests
+    for (name, error) in &found.faulty {
+        say(format!("{name:<46} FAILED\n  {error:#}"));
+        tally.fail(name);
+    }
+    let chosen: Vec<&Guest> = found
+        .guests
         .iter()
         .filter(|guest| only.is_none_or(|part| guest.name.contains(part)))
         .collect();

@@ -1,5 +1,7 @@
 //! The checks that need no emulator.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use anyhow::{Context as _, Result};
 use super::Tally;
 use crate::kernel::{self, Target};
 use crate::proc;
+use crate::setup::setup_dir;
 use crate::setup::toolchain::{LibrarySource, Toolchain};
 use crate::stable;
 use crate::ui::{heading, say, took};
@@ -199,6 +202,20 @@ pub fn stable(tally: &mut Tally, toolchain: &Toolchain) {
     }
 }
 
+/// A copy of this program: `cargo test` may have replaced the file that it was started from.
+fn own_copy() -> Result<PathBuf> {
+    let copy = setup_dir().join("stable-wrapper");
+    fs::create_dir_all(setup_dir())?;
+    // Linux keeps the running file readable here, also when its name is gone.
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        fs::remove_file(&copy).ok();
+        fs::copy(running, &copy).context("cannot copy xtask")?;
+        return Ok(copy);
+    }
+    Ok(std::env::current_exe()?)
+}
+
 /// cargo with xtask as the wrapper that closes every unstable door.
 fn stable_command(toolchain: &Toolchain, target: Target) -> Result<Command> {
     let library = match &toolchain.source {
@@ -210,7 +227,7 @@ fn stable_command(toolchain: &Toolchain, target: Target) -> Result<Command> {
     let mut command = kernel::cargo(toolchain, "build", target)?;
     command
         .env("RUSTFLAGS", "")
-        .env("RUSTC_WRAPPER", std::env::current_exe()?)
+        .env("RUSTC_WRAPPER", own_copy()?)
         .env(stable::WRAPPER, library);
     Ok(command)
 }
