@@ -136,7 +136,7 @@ fn main() {
         literal,
     );
     say(
-        "unregister over a foreign literal",
+        "narrow, past a foreign literal",
         FTRACE.set_filter(&A, &Filter::at(&at[..1])),
         word,
         literal,
