@@ -175,8 +175,8 @@ pub fn scan(folder: &Path) -> Result<Found> {
 fn read(name: &str, path: &Path) -> Result<Guest> {
     let header = Header::parse(&fs::read_to_string(path)?)?;
     let expected = path.with_extension("expected");
-    let expected = fs::read_to_string(&expected)
-        .with_context(|| format!("has no {}", expected.display()))?;
+    let expected =
+        fs::read_to_string(&expected).with_context(|| format!("has no {}", expected.display()))?;
     Ok(Guest {
         name: name.to_owned(),
         header,
@@ -240,7 +240,10 @@ mod tests {
             fs::write(folder.path().join(name), "ok\n").unwrap();
         }
         let found = scan(folder.path()).unwrap();
-        assert_eq!((found.guests.len(), found.guests[0].name.as_str()), (1, "b"));
+        assert_eq!(
+            (found.guests.len(), found.guests[0].name.as_str()),
+            (1, "b")
+        );
         assert_eq!((found.faulty.len(), found.faulty[0].0.as_str()), (1, "a"));
     }
 }
