@@ -144,7 +144,12 @@ fn proof() -> Answer {
         println!("  proved: no function but the traced ones has been touched");
         Ok(())
     } else {
-        Err(format!("the tracer says {} are traced", LIVE.callsites()))
+        Err(format!(
+            "not proved: {} of {} traced as the tracer counts them, {} with other words",
+            words.traced,
+            LIVE.callsites(),
+            words.other
+        ))
     }
 }
 
