@@ -38,6 +38,7 @@ mod platform;
 mod registry;
 mod set;
 mod set_memory;
+mod sync;
 mod table;
 mod text;
 mod tracer;
