@@ -53,6 +53,8 @@ impl fmt::Display for Applied {
 pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) sets: Sets,
+    /// Some callsite could not be changed back: from now on, callers are counted one by one.
+    quarantined: bool,
 }
 
 /// All that one call works on.
@@ -68,6 +70,7 @@ impl Engine {
         Self {
             registry: Registry::new(),
             sets: Sets::new(),
+            quarantined: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Engine {
         }
         let selection = Selection::resolve(work.table, work.names, filter)?;
         self.registry.add(ops);
+        self.sets.forget_last();
         let applied = self.change(work, ops, &selection, selection.range.clone());
         if applied.is_err() && ops.callsites() == 0 {
             self.registry.remove(ops);
@@ -119,6 +123,10 @@ impl Engine {
             return Err(Error::NotRegistered);
         }
         let applied = self.change(work, ops, &Selection::NONE, used_by(ops))?;
+        if ops.callsites() > 0 {
+            let callsites = ops.callsites();
+            return Err(Error::Quarantined { callsites });
+        }
         self.registry.remove(ops);
         Ok(applied)
     }
@@ -160,16 +168,21 @@ impl Engine {
         } else {
             patcher.apply(touched.clone(), marks.pick)
         };
-        let done = match result {
-            Ok(done) => done,
-            Err(error) => {
-                // What is stuck keeps its new ops, so the ops' range and count must cover it.
-                self.note_users(ops, touched, |before| before + error.stuck as u32);
-                return Err(error.into());
-            }
-        };
+        // What is stuck keeps its new ops, or its old: the ops' range and count must cover it.
+        self.quarantined |= result.is_err_and(|error| error.stuck > 0);
+        let range = used_and_touched(ops, touched);
         let matched = marks.matched;
-        self.note_users(ops, touched, |_| matched);
+        let callers = if self.quarantined {
+            patcher.callers(range.clone())
+        } else if result.is_ok() {
+            matched
+        } else {
+            ops.callsites.load(Ordering::Relaxed)
+        };
+        ops.callsites.store(callers, Ordering::Relaxed);
+        ops.first.store(range.start as u32, Ordering::Relaxed);
+        ops.end.store(range.end as u32, Ordering::Relaxed);
+        let done = result?;
         Ok(Applied {
             matched: matched as usize,
             enabled: done.on as usize,
@@ -179,21 +192,17 @@ impl Engine {
             hits: selection.hits,
         })
     }
+}
 
-    fn note_users(&self, ops: &Ops, touched: Range<usize>, count: impl FnOnce(u32) -> u32) {
-        let before = ops.callsites.load(Ordering::Relaxed);
-        let range = if before == 0 {
-            touched
-        } else {
-            let now = used_by(ops);
-            match touched.is_empty() {
-                true => now,
-                false => now.start.min(touched.start)..now.end.max(touched.end),
-            }
-        };
-        ops.callsites.store(count(before), Ordering::Relaxed);
-        ops.first.store(range.start as u32, Ordering::Relaxed);
-        ops.end.store(range.end as u32, Ordering::Relaxed);
+/// The records that called the ops before a change, or may since.
+fn used_and_touched(ops: &Ops, touched: Range<usize>) -> Range<usize> {
+    if ops.callsites.load(Ordering::Relaxed) == 0 {
+        return touched;
+    }
+    let now = used_by(ops);
+    match touched.is_empty() {
+        true => now,
+        false => now.start.min(touched.start)..now.end.max(touched.end),
     }
 }
 

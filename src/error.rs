@@ -115,6 +115,11 @@ pub enum Error {
         /// How many records there are.
         count: usize,
     },
+    /// Callsites that could not be changed back still call this ops, so it stays registered, for ever.
+    Quarantined {
+        /// How many.
+        callsites: usize,
+    },
     /// No memory for an interned set.
     SetMemory {
         /// Bytes that the set needs.
@@ -247,6 +252,10 @@ impl fmt::Display for Error {
             Self::NoSuchIndex { index, count } => {
                 write!(f, "index {index}: there are {count} callsites")
             }
+            Self::Quarantined { callsites } => write!(
+                f,
+                "{callsites} quarantined callsites still call this ops: it stays registered; no other function calls it any more"
+            ),
             Self::SetMemory { bytes } => write!(
                 f,
                 "no memory for a set of tracers ({bytes} bytes): give Ftrace::add_set_memory more, or use feature alloc"

@@ -121,6 +121,16 @@ impl<T: Text> Patcher<'_, T> {
         }
     }
 
+    /// How many literals of the range name the ops, those of quarantined callsites included.
+    #[cold]
+    pub(crate) fn callers(&self, range: Range<usize>) -> u32 {
+        let calls = |(_, record): &(usize, Record)| {
+            !record.has(LEFT_ALONE & !QUARANTINED)
+                && self.calls(self.table.layout(*record)) == Some(true)
+        };
+        self.table.range(range).filter(calls).count() as u32
+    }
+
     /// Works out what the callsite's literal becomes, and checks that its word is what its state says. Writes nothing.
     ///
     /// # Errors
@@ -263,6 +273,10 @@ impl<T: Text> Patcher<'_, T> {
                 Ok(done)
             }
             Err((index, Failure { at, why, stuck })) => {
+                // Its word may have been written, and written back.
+                if clean && let Some(record) = self.table.record(index) {
+                    self.text.clean(self.table.layout(record).branch());
+                }
                 let (undone, more) = self.undo(range.start..index, pick, clean);
                 if stuck {
                     self.table.set_flags(index, QUARANTINED, 0);
@@ -287,9 +301,10 @@ impl<T: Text> Patcher<'_, T> {
         for (index, record) in self.table.range(range) {
             if record.has(MARKED) {
                 let layout = self.table.layout(record);
+                let swapped = done.swapped;
                 self.change(layout, &mut done)
                     .map_err(|failure| (index, failure))?;
-                if clean {
+                if clean && done.swapped == swapped {
                     self.text.clean(layout.branch());
                 }
             }

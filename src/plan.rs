@@ -227,12 +227,11 @@ pub(crate) fn mark<T: Text>(
             }
         }
         let change = match patcher.calls(layout) {
-            Some(calls) if calls == wanted => {
+            // An unknown literal is what `check` refuses, if the callsite is to change.
+            calls if calls.unwrap_or(false) == wanted => {
                 table.set_flags(index, 0, SELECTED);
                 continue;
             }
-            // An unknown literal is what `check` refuses, if the callsite is to change.
-            None if !wanted => continue,
             Some(_) | None => patcher.check(layout),
         };
         if let Err(refusal) = change {

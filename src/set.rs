@@ -145,6 +145,11 @@ impl Sets {
         Ok(to)
     }
 
+    /// Forgets the last answer: an ops that is registered anew has another place in the calling order.
+    pub(crate) fn forget_last(&mut self) {
+        self.last = (0, 0, 0);
+    }
+
     /// Says that one more literal points to `target` (a set or not), and one less to `from`.
     pub(crate) fn moved(&mut self, from: u64, to: u64) {
         self.count_users(from, |users| users.wrapping_sub(1));
@@ -171,7 +176,7 @@ impl Sets {
         if self.unused == 0 || !grace() {
             return;
         }
-        self.last = (0, 0, 0);
+        self.forget_last();
         for bucket in 0..BUCKETS {
             let mut at = &raw mut self.buckets[bucket];
             loop {
