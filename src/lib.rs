@@ -14,6 +14,9 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(test)]
+extern crate std;
+
 mod arch;
 #[cfg(feature = "alloc")]
 mod boxed;
@@ -40,6 +43,8 @@ mod set;
 mod set_memory;
 mod sync;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tracer;
 

@@ -1,0 +1,20 @@
+//! Tests of the engine on the development host, against a text that is only memory and logs every access in order.
+//!
+//! Each test is named after the rule that it proves. Loads are not compared: the engine may read as often as it likes.
+
+mod cache;
+mod fake;
+mod faults;
+mod filter;
+mod first_patch;
+mod insn;
+mod lock;
+mod logs;
+mod model;
+mod refusals;
+mod rules;
+#[cfg(feature = "alloc")]
+mod scarce;
+mod sets;
+mod table;
+mod world;
