@@ -110,7 +110,10 @@ macro_rules! not {
 static OPS: Ops = Ops::new(count);
 
 /// What can be called, with what it adds to its argument.
-const CALLS: [(&str, fn(u64) -> u64, u64); 6] = [
+/// A function's name, the function, and what it adds.
+type Call = (&'static str, fn(u64) -> u64, u64);
+
+const CALLS: [Call; 6] = [
     ("set", things::set, 1),
     ("Set", things::Set, 2),
     ("get", things::get, 3),
