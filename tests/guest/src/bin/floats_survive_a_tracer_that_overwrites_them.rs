@@ -13,10 +13,6 @@ virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
 
 #[inline(never)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one for each vector register that carries arguments"
-)]
 extern "C" fn weigh(a: f64, b: f64, c: f64, d: f64, e: f64, f: f64, g: f64, h: f64) -> f64 {
     black_box(a + 2.0 * b + 3.0 * c + 4.0 * d + 5.0 * e + 6.0 * f + 7.0 * g + 8.0 * h)
 }

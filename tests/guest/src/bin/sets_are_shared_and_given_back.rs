@@ -114,10 +114,9 @@ fn main() {
         "  the refused one is not registered: {}",
         !MANY[registered].is_registered()
     );
-    static mut MORE: [core::mem::MaybeUninit<u8>; 64 * 1024] =
-        [core::mem::MaybeUninit::uninit(); 64 * 1024];
-    // SAFETY: taken once, here.
-    let more = unsafe { &mut *(&raw mut MORE) };
+    let more = alloc::boxed::Box::leak(alloc::boxed::Box::new(
+        [core::mem::MaybeUninit::uninit(); 64 * 1024],
+    ));
     println!(
         "more memory: {:?}, then {:?}",
         FTRACE.add_set_memory(more),
