@@ -1,0 +1,35 @@
+//! What runs beside what, tried in every order.
+//!
+//! | module | what is tested |
+//! |---|---|
+//! | `locking` | the library's own `src/lock.rs`, over loom's atomics |
+//! | `publication` | a model: loom has no DMB and no address dependency; tests/litmus has the real sequence |
+#![cfg(test)]
+
+mod locking;
+mod publication;
+mod sync;
+
+#[path = "../../../src/lock.rs"]
+mod lock;
+
+// What src/lock.rs knows of the rest of the library.
+
+mod error {
+    #[derive(Debug, PartialEq, Eq)]
+    pub(crate) enum Error {
+        Reentrant,
+    }
+}
+
+mod platform {
+    pub(crate) trait Platform: Sync {
+        fn cpu_index(&self) -> usize;
+    }
+}
+
+mod arch {
+    pub(crate) fn in_tracer() -> bool {
+        false
+    }
+}
