@@ -1,6 +1,7 @@
 //! What CTR_EL0 says about making new instructions visible: which cache maintenance a core needs at all.
 //!
 //! Source: Arm ARM DDI 0487, "CTR_EL0, Cache Type Register"; "Concurrent modification and execution of instructions".
+#![forbid(unsafe_code)]
 
 /// The part of CTR_EL0 that instruction patching depends on.
 ///

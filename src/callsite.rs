@@ -6,6 +6,7 @@
 //! | +8 (entry) | \[BTI C\] | \[BTI C\] | \[BTI C\] |
 //! | next | NOP | MOV X9, X30 | MOV X9, X30 |
 //! | next | NOP | NOP | BL ftrace_caller |
+#![forbid(unsafe_code)]
 
 use crate::insn::{INSN_SIZE, Insn};
 use crate::text::Text;

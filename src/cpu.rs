@@ -1,4 +1,5 @@
 //! [`CpuArea`]: the memory of one core that the asm entries reach without a call.
+#![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

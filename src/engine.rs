@@ -1,4 +1,5 @@
 //! The engine: what registering, changing and taking away an ops does to the text. Runs on any host against a fake.
+#![forbid(unsafe_code)]
 
 use crate::callsite::COMPILED_LITERAL;
 use crate::error::{Error, PatchError, Why};

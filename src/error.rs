@@ -1,4 +1,5 @@
 //! [`Error`]: everything that can be refused, with what, where and what to do.
+#![forbid(unsafe_code)]
 
 use crate::glob::GlobError;
 use crate::insn::{BranchError, Insn};

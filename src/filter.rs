@@ -1,4 +1,5 @@
 //! [`Filter`]: which functions an ops traces.
+#![forbid(unsafe_code)]
 
 use crate::error::Error;
 use crate::glob;

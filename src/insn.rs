@@ -1,6 +1,7 @@
 //! The few A64 instructions that a callsite is made of: encoding, decoding, branch range.
 //!
 //! Source: Arm ARM DDI 0487, "Hints", "Unconditional branch (immediate)", "Logical (shifted register)".
+#![forbid(unsafe_code)]
 
 use core::fmt;
 

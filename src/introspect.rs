@@ -1,5 +1,6 @@
 //! What a kernel's shell shows: callsites with names and states, rejects, symbols. Linux's available_filter_functions,
 //! enabled_functions and touched_functions.
+#![forbid(unsafe_code)]
 
 use crate::arch;
 use crate::callsite::Layout;

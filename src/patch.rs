@@ -15,6 +15,7 @@
 //! A literal publishes what it points to: one DMB ISHST before a batch orders the initialisation of its ops and sets
 //! before all its literals. The BL's own DMB does not do that for a core that executes a BL already (another set, or a
 //! BL that it fetched long ago). Each of these orders has its litmus test in tests/litmus.
+#![forbid(unsafe_code)]
 
 use crate::callsite::Layout;
 use crate::error::{PatchError, Why};
@@ -25,29 +26,12 @@ use crate::set::{Sets, ToggleError};
 use crate::table::{LEFT_ALONE, MARKED, QUARANTINED, Record, TOUCHED, Table};
 use crate::text::Text;
 use core::ops::Range;
-use core::sync::atomic::AtomicU64;
 
-/// Why a plan cannot be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Patch {
-        at: usize,
-        why: Why,
-    },
-    SetMemory {
-        at: usize,
-        literal: u64,
-        bytes: usize,
-    },
-}
+mod finish;
+mod kinds;
 
-/// How many callsites a batch switched on, switched off, and gave another literal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Done {
-    pub(crate) on: u32,
-    pub(crate) off: u32,
-    pub(crate) swapped: u32,
-}
+use kinds::Failure;
+pub(crate) use kinds::{Done, Pick, Refusal};
 
 /// All that a change needs.
 pub(crate) struct Patcher<'a, T> {
@@ -58,52 +42,6 @@ pub(crate) struct Patcher<'a, T> {
     /// Address that the BLs reach.
     pub(crate) trampoline: usize,
     pub(crate) ops: &'static Ops,
-}
-
-/// Which records of a range a batch changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pick {
-    /// Those that the plan marked.
-    Marked,
-    /// All that are not left alone: the plan found that they all make the same step, and marked none.
-    Every {
-        /// How many are to be enabled; or else
-        on: u32,
-        /// how many are to be disabled.
-        off: u32,
-    },
-}
-
-impl Pick {
-    fn takes(self, record: Record) -> bool {
-        match self {
-            Self::Marked => record.has(MARKED),
-            Self::Every { .. } => !record.has(LEFT_ALONE),
-        }
-    }
-}
-
-/// A callsite that could not be changed: where, why, and whether it could not even be left as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Failure {
-    at: usize,
-    why: Why,
-    stuck: bool,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let (at, why) = match refusal {
-            Refusal::Patch { at, why } => (at, why),
-            // The plan made every set; a callsite that asks for another one has changed since.
-            Refusal::SetMemory { at, literal, .. } => (at, Why::Literal { found: literal }),
-        };
-        Self {
-            at,
-            why,
-            stuck: false,
-        }
-    }
 }
 
 impl<T: Text> Patcher<'_, T> {
@@ -447,81 +385,5 @@ impl<T: Text> Patcher<'_, T> {
         })?;
         self.sets.moved(from, to);
         Ok(())
-    }
-
-    #[cold]
-    fn undo(&mut self, range: Range<usize>, pick: Pick, clean: bool) -> (usize, usize) {
-        let (mut undone, mut stuck) = (0, 0);
-        let table = self.table;
-        for (index, record) in table
-            .range(range)
-            .rev()
-            .filter(|(_, record)| pick.takes(*record))
-        {
-            let layout = table.layout(record);
-            match self.change(layout, &mut Done::default()) {
-                Ok(()) => undone += 1,
-                Err(_) => {
-                    table.set_flags(index, QUARANTINED, 0);
-                    stuck += 1;
-                }
-            }
-            if clean {
-                self.text.clean(layout.branch());
-            }
-        }
-        (undone, stuck)
-    }
-
-    /// Completes the maintenance of a batch and makes every core see it. Clears the marks and sets `flags` instead.
-    fn publish(&self, range: Range<usize>, pick: Pick, words: bool, flags: u64) {
-        let invalidate = words && self.text.cache_type().needs_invalidate;
-        // The cleaning (and the literals) must be complete before any instruction cache fetches anew.
-        self.text.complete();
-        let records = self.table.words(range);
-        // One loop for each case, so that none asks again which it is.
-        match pick {
-            Pick::Marked => self.invalidate(records, invalidate, |record| {
-                (record.has(MARKED)).then_some(record.with(flags, MARKED))
-            }),
-            // All have been enabled before, so their flags stand.
-            Pick::Every { on: 0, .. } if flags == TOUCHED && invalidate => {
-                let (text, places) = (self.text, self.table.places());
-                for word in records {
-                    let record = Record::load(word);
-                    if !record.has(LEFT_ALONE) {
-                        text.invalidate(places.layout(record).branch());
-                    }
-                }
-            }
-            // A callsite that got stuck a moment ago is left alone from now on, but its word may have changed.
-            Pick::Every { .. } => self.invalidate(records, invalidate, |record| {
-                (!record.has(LEFT_ALONE & !QUARANTINED)).then_some(record.with(flags, 0))
-            }),
-        }
-        if words {
-            self.text.complete();
-            self.text.synchronise();
-            self.text.sync_cores();
-        }
-    }
-
-    #[inline(always)]
-    fn invalidate(
-        &self,
-        records: &[AtomicU64],
-        invalidate: bool,
-        update: impl Fn(Record) -> Option<Record>,
-    ) {
-        let (text, places) = (self.text, self.table.places());
-        for word in records {
-            let record = Record::load(word);
-            if let Some(updated) = update(record) {
-                if invalidate {
-                    text.invalidate(places.layout(record).branch());
-                }
-                updated.store(word);
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The plan: which callsites a filter takes, and which of them must change for an ops to be called there and nowhere
 //! else. Everything that can be refused is refused here, before the first write.
+#![forbid(unsafe_code)]
 
 use crate::error::Error;
 use crate::filter::{Filter, MAX_PATTERNS, Pattern, Patterns, What};

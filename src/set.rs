@@ -13,7 +13,10 @@ use crate::registry::Registry;
 use crate::set_memory::SetMemory;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering;
+
+mod toggled;
+
+use toggled::Toggled;
 
 /// A set in memory. Everything but `next` and `users` is written once, before any literal points to it.
 #[repr(C, align(16))]
@@ -365,54 +368,4 @@ impl Iterator for Members {
             }
         }
     }
-}
-
-/// The members of one set with one ops added or taken out, in calling order.
-#[derive(Clone)]
-struct Toggled {
-    members: core::iter::Peekable<Members>,
-    ops: &'static Ops,
-    add: bool,
-}
-
-impl Toggled {
-    fn new(members: Members, ops: &'static Ops) -> Self {
-        let add = !members.clone().any(|member| ptr::eq(member, ops));
-        Self {
-            members: members.peekable(),
-            ops,
-            add,
-        }
-    }
-}
-
-impl Iterator for Toggled {
-    type Item = &'static Ops;
-
-    fn next(&mut self) -> Option<&'static Ops> {
-        if self.add
-            && self
-                .members
-                .peek()
-                .is_none_or(|next| calling_order(self.ops) < calling_order(next))
-        {
-            self.add = false;
-            return Some(self.ops);
-        }
-        let next = self.members.next()?;
-        // When the ops was to be added it is not among the members.
-        if ptr::eq(next, self.ops) {
-            self.members.next()
-        } else {
-            Some(next)
-        }
-    }
-}
-
-/// Tracers that guard themselves come first, then by registration.
-fn calling_order(ops: &Ops) -> (bool, u32) {
-    (
-        ops.head.kind != Kind::Call,
-        ops.order.load(Ordering::Relaxed),
-    )
 }

@@ -1,4 +1,5 @@
 //! [`Text`]: the patchable text as the engine sees it, so that the engine runs on any host against a fake.
+#![forbid(unsafe_code)]
 
 use crate::cache::CacheType;
 use crate::error::WriteFault;

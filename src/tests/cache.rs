@@ -1,4 +1,5 @@
 //! CTR_EL0: which maintenance named cores need.
+#![forbid(unsafe_code)]
 
 use crate::cache::CacheType;
 

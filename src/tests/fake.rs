@@ -1,5 +1,6 @@
 //! A kernel's text that is only memory: it starts as the compiler leaves it, logs every access in order, and refuses
 //! the writes that a test tells it to.
+#![forbid(unsafe_code)]
 
 use crate::cache::CacheType;
 use crate::callsite::{COMPILED_LITERAL, Layout};

@@ -1,5 +1,6 @@
 //! Writes that fail: once, from one on, only words, only literals, or any of them. What was done is undone, and what
 //! cannot be undone is quarantined and counted.
+#![forbid(unsafe_code)]
 
 use super::fake::{ALL_CTRS, CTR_NEITHER, Write};
 use super::rules::{every_word_is_published, literal_is_valid_at_every_step};

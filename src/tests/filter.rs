@@ -1,4 +1,5 @@
 //! Filters: parsing, what takes and what takes away, and who has the last word.
+#![forbid(unsafe_code)]
 
 use super::fake::CTR_NEITHER;
 use super::world::{World, guarded};

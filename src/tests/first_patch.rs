@@ -1,4 +1,5 @@
 //! Init: from the compiled to the disabled state, and back when a write fails.
+#![forbid(unsafe_code)]
 
 use super::fake::Event::{self, Clean, Dsb, Invalidate, Isb, Literal, SyncCores, Word};
 use super::fake::{ALL_CTRS, BODY, CTR_DIC, CTR_IDC, CTR_NEITHER, Fake};

@@ -1,4 +1,5 @@
 //! Instructions: every word against an independent assembler, the range of branches, decoding as the inverse.
+#![forbid(unsafe_code)]
 
 use crate::insn::{BRANCH_RANGE, BranchError, Insn, Kind};
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
 //! The whole log of small plans, written out: every store, every maintenance instruction, in order.
+#![forbid(unsafe_code)]
 
 use super::fake::Event::{self, Clean, Dmb, Dsb, Invalidate, Isb, Literal, SyncCores, Word};
 use super::fake::{ALL_CTRS, CTR_BOTH, CTR_DIC, CTR_IDC, CTR_NEITHER};

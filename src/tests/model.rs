@@ -1,4 +1,5 @@
 //! Random callsites, ops, filters and sequences of changes against a naive model: a set of ops for each callsite.
+#![forbid(unsafe_code)]
 
 use super::fake::ALL_CTRS;
 use super::rules::{every_word_is_published, literal_is_valid_at_every_step};

@@ -1,4 +1,5 @@
 //! What is refused before anything is written: unexpected words and literals, targets out of reach, bad filters.
+#![forbid(unsafe_code)]
 
 use super::fake::{BODY, CTR_NEITHER, Event};
 use super::rules::every_word_is_published;

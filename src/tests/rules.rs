@@ -1,5 +1,6 @@
 //! The rules that hold for every log, whatever the plan: what other cores may see between two stores, and which
 //! maintenance follows.
+#![forbid(unsafe_code)]
 
 use super::fake::Event;
 use super::world::World;

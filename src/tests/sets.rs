@@ -1,4 +1,5 @@
 //! Interned sets: one for each list of ops, shared, counted, given back when nobody can be walking them.
+#![forbid(unsafe_code)]
 
 use super::fake::CTR_NEITHER;
 use super::world::{World, guarded, unguarded};

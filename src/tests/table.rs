@@ -1,4 +1,5 @@
 //! The callsite table: sorting, judging, finding.
+#![forbid(unsafe_code)]
 
 use super::fake::{BODY, CTR_NEITHER, Fake};
 use super::world::BASE;
