@@ -41,6 +41,8 @@ enum Task {
         /// Only tests whose name contains this.
         name: Option<String>,
     },
+    /// Judge the executed order of patching in QEMU, with a plug-in (emu-check/).
+    EmuCheck,
     /// Run every check; the last line counts them.
     Test(test::Options),
     /// Boot one kernel with this terminal as its console.
@@ -92,6 +94,7 @@ impl Cli {
                 }
                 bench::run(&setup::ready(self.way)?, json)
             }
+            Task::EmuCheck => test::run(&setup::ready(self.way)?, &test::Options::emu_check()),
             Task::Litmus { name } => litmus::run(name.as_deref()),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {

@@ -94,6 +94,8 @@ impl Header {
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
             "exit" => self.exit = value.parse()?,
             "args" => self.words = value.split_whitespace().map(str::to_owned).collect(),
+            // Why the order of patching is not judged for it: emu_check.rs reads this one.
+            "emu-check" => {}
             key => bail!("knows no key `{key}`"),
         }
         Ok(())

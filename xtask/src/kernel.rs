@@ -197,7 +197,6 @@ fn with_names(name: &str, built: &Path, target: Target, profile: Profile) -> Res
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
-    workspace_default_members: Vec<String>,
 }
 
 /// A package of this workspace.
@@ -205,8 +204,13 @@ struct Metadata {
 pub struct Package {
     /// Name.
     pub name: String,
-    id: String,
+    dependencies: Vec<Dependency>,
     targets: Vec<PackageTarget>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Dependency {
+    name: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -227,7 +231,10 @@ impl Package {
     }
 }
 
-/// The packages for bare metal: members of the workspace, but not default members.
+/// The board support that every kernel stands on.
+const BOARD: &str = "virt";
+
+/// The packages for bare metal: the board support and what depends on it.
 ///
 /// # Errors
 /// When cargo does not describe the workspace.
@@ -239,7 +246,9 @@ pub fn packages() -> Result<Vec<Package>> {
     Ok(metadata
         .packages
         .into_iter()
-        .filter(|package| !metadata.workspace_default_members.contains(&package.id))
+        .filter(|package| {
+            package.name == BOARD || package.dependencies.iter().any(|other| other.name == BOARD)
+        })
         .collect())
 }
 

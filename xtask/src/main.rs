@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod demo;
+mod emu_check;
 mod expect;
 mod guests;
 mod kernel;

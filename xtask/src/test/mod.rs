@@ -8,9 +8,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::litmus;
 use crate::setup::Ready;
 use crate::ui::{heading, say, took};
+use crate::{emu_check, litmus};
 
 /// A group of checks that can be run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,10 +33,12 @@ pub enum Part {
     Elf,
     /// The guest kernels, booted.
     Guests,
+    /// The executed order of patching.
+    EmuCheck,
 }
 
 impl Part {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -46,6 +48,7 @@ impl Part {
         Self::Stable,
         Self::Elf,
         Self::Guests,
+        Self::EmuCheck,
     ];
 }
 
@@ -58,6 +61,16 @@ pub struct Options {
     /// Only guests whose name contains this.
     #[arg(long)]
     guest: Option<String>,
+}
+
+impl Options {
+    /// Only the executed order of patching.
+    pub fn emu_check() -> Self {
+        Self {
+            only: vec![Part::EmuCheck],
+            guest: None,
+        }
+    }
 }
 
 /// Counts, and what went wrong.
@@ -166,6 +179,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Stable => host::stable(&mut tally, &ready.toolchain),
             Part::Elf => boots::elf(&mut tally, &ready.toolchain),
             Part::Guests => boots::guests(&mut tally, ready, options.guest.as_deref()),
+            Part::EmuCheck => emu_check::check(&mut tally, ready),
         }
     }
     say(format!("\nin all {}", took(start)));
