@@ -4,12 +4,17 @@
 //! |---|---|
 //! | `locking` | the library's own `src/lock.rs`, over loom's atomics |
 //! | `publication` | a model: loom has no DMB and no address dependency; tests/litmus has the real sequence |
+//! | `guard` | the library's own asm of asm/frame.S, interpreted, with interrupts at every instruction |
 #![cfg(test)]
 
+mod guard;
 mod locking;
 mod publication;
 mod sync;
 
+#[path = "../../../src/cpu.rs"]
+#[allow(dead_code)]
+mod cpu;
 #[path = "../../../src/lock.rs"]
 mod lock;
 
