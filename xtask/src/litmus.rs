@@ -92,6 +92,10 @@ fn read(only: Option<&str>) -> Result<Vec<Litmus>> {
             toothless.join(", ")
         );
     }
+    let gone = file::gone(&tests, |file| fs::read_to_string(repo().join(file)).ok());
+    if !gone.is_empty() {
+        bail!("these model code that is not there:\n{}", gone.join("\n"));
+    }
     if let Some(word) = only {
         tests.retain(|test| test.name.contains(word));
     }

@@ -57,6 +57,8 @@ pub struct Litmus {
     pub expected: Answer,
     /// The tests that this one is a broken copy of.
     pub twin_of: Vec<String>,
+    /// The code that it stands for: files, each with functions in it.
+    pub models: Vec<(String, Vec<String>)>,
 }
 
 impl Litmus {
@@ -76,7 +78,7 @@ impl Litmus {
                 line.strip_prefix(key)?.strip_prefix(": ")
             })
         };
-        note("models").context("no line `(* models: FILE, FUNCTION *)`")?;
+        let models = note("models").context("no line `(* models: FILE: FUNCTION, ...; ... *)`")?;
         let observation = note("expect").context("no line `(* expect: ... *)`")?;
         if !["Never", "Sometimes", "Always"].contains(&observation) {
             bail!("`{observation}` is not Never, Sometimes or Always");
@@ -92,11 +94,39 @@ impl Litmus {
                 observation: observation.to_owned(),
                 flag: flag.to_owned(),
             },
-            twin_of: note("twin of").map_or_else(Vec::new, |names| {
-                names.split(", ").map(str::to_owned).collect()
-            }),
+            twin_of: note("twin of").map_or_else(Vec::new, list),
+            models: models
+                .split("; ")
+                .map(|model| match model.split_once(": ") {
+                    Some((file, functions)) => (file.to_owned(), list(functions)),
+                    None => (model.to_owned(), Vec::new()),
+                })
+                .collect(),
         })
     }
+}
+
+fn list(names: &str) -> Vec<String> {
+    names.split(", ").map(str::to_owned).collect()
+}
+
+/// What a test says it models and `read` does not know: code that has moved, and its test with it not.
+#[must_use]
+pub fn gone(tests: &[Litmus], read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut gone = Vec::new();
+    for test in tests {
+        for (file, functions) in &test.models {
+            let Some(code) = read(file) else {
+                gone.push(format!("{}: {file}", test.name));
+                continue;
+            };
+            let missing = functions
+                .iter()
+                .filter(|function| !code.contains(&format!("fn {function}(")));
+            gone.extend(missing.map(|function| format!("{}: {file}: {function}", test.name)));
+        }
+    }
+    gone
 }
 
 /// The tests that no twin with another outcome shows to be able to fail, and twins of tests that do not exist.
@@ -122,7 +152,7 @@ mod tests {
     use super::*;
 
     fn litmus(name: &str, lines: &str) -> Result<Litmus> {
-        let text = format!("AArch64 {name}\n(* models: a.rs, f *)\n{lines}\n{{}}\n");
+        let text = format!("AArch64 {name}\n(* models: a.rs: f *)\n{lines}\n{{}}\n");
         Litmus::parse(PathBuf::from(format!("x/{name}.litmus")), &text)
     }
 
@@ -153,6 +183,15 @@ mod tests {
         }
         let other = Litmus::parse(PathBuf::from("x/b.litmus"), "AArch64 a\n");
         assert!(other.is_err());
+    }
+
+    #[test]
+    fn code_that_is_no_longer_there_is_named() {
+        let test = [litmus("a", "(* expect: Never *)\n(* flag: none *)").unwrap()];
+        let has = |code: &'static str| move |_: &str| Some(code.to_owned());
+        assert!(gone(&test, has("pub fn f(x: u8)")).is_empty());
+        assert_eq!(gone(&test, has("fn ff()")), ["a: a.rs: f"]);
+        assert_eq!(gone(&test, |_| None), ["a: a.rs"]);
     }
 
     #[test]
