@@ -120,9 +120,11 @@ pub fn gone(tests: &[Litmus], read: impl Fn(&str) -> Option<String>) -> Vec<Stri
                 gone.push(format!("{}: {file}", test.name));
                 continue;
             };
-            let missing = functions
-                .iter()
-                .filter(|function| !code.contains(&format!("fn {function}(")));
+            let missing = functions.iter().filter(|function| {
+                !["(", "<"]
+                    .iter()
+                    .any(|end| code.contains(&format!("fn {function}{end}")))
+            });
             gone.extend(missing.map(|function| format!("{}: {file}: {function}", test.name)));
         }
     }
