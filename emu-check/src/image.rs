@@ -46,7 +46,6 @@ pub struct Image {
     pub roles: HashMap<u64, Role>,
     /// Where a callsite's BL may go besides the tracer's own direct entry.
     pub trampolines: Vec<u64>,
-    pub nop_entry: Option<u64>,
     symbols: BTreeMap<u64, String>,
 }
 
@@ -97,7 +96,6 @@ impl Image {
             callsites: Vec::new(),
             roles: HashMap::new(),
             trampolines: vec![find("ftrace_caller")?, find("ftrace_caller_far")?],
-            nop_entry: named.get("ftrace_entry_nop").copied(),
             symbols,
         };
         let section = elf

@@ -65,6 +65,8 @@ impl Written {
 #[derive(Default)]
 struct Site {
     literal: Option<u64>,
+    /// What init wrote: the ops of a callsite without a tracer. Its entry tells nothing, a tracer may have the same.
+    first: Option<u64>,
     literal_at: u64,
     literal_by: usize,
     valid: bool,
@@ -288,6 +290,7 @@ impl Judge {
         let valid = entry.is_some_and(|entry| self.image.text.contains(&entry) && entry % 4 == 0);
         let site = &mut self.sites[index];
         site.literal = Some(store.value);
+        site.first.get_or_insert(store.value);
         site.literal_at = now;
         site.literal_by = store.core;
         site.valid = valid;
@@ -350,7 +353,7 @@ impl Judge {
         let entry = site.literal.filter(|_| site.valid).and_then(store.entry_of);
         let unordered =
             site.literal_by == store.core && site.literal_at > self.cores[store.core].ordered;
-        let (mov, valid) = (site.mov, site.valid);
+        let (mov, valid) = (site.mov, site.valid && site.literal != site.first);
         if !self.image.trampolines.contains(&target) && entry != Some(target) {
             let what = format!(
                 "BL to {target:#x}: neither ftrace_caller nor the entry of this callsite's ops"
@@ -364,7 +367,7 @@ impl Judge {
                 "BL written, MOV X9, X30 is missing before it",
             );
         }
-        if !valid || entry == self.image.nop_entry {
+        if !valid {
             self.violation(
                 store.core,
                 store.at,
