@@ -46,9 +46,9 @@ impl<T> Lock<T> {
         }
         let me = platform.cpu_index();
         loop {
-            let taken =
-                self.owner
-                    .compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed);
+            let taken = self
+                .owner
+                .compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed);
             match taken {
                 Ok(_) => {
                     return Ok(Guard {
