@@ -290,7 +290,9 @@ impl Judge {
         let valid = entry.is_some_and(|entry| self.image.text.contains(&entry) && entry % 4 == 0);
         let site = &mut self.sites[index];
         site.literal = Some(store.value);
-        site.first.get_or_insert(store.value);
+        if !self.init_over {
+            site.first.get_or_insert(store.value);
+        }
         site.literal_at = now;
         site.literal_by = store.core;
         site.valid = valid;
