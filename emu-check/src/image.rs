@@ -113,7 +113,7 @@ impl Image {
 
     /// Takes one record, unless the tracer leaves such a record alone.
     fn add(&mut self, literal: u64) {
-        if literal % 8 != 0 || self.own.contains(&literal) {
+        if !literal.is_multiple_of(8) || self.own.contains(&literal) {
             return;
         }
         let entry = literal + 8;

@@ -251,7 +251,9 @@ impl Judge {
             self.totals.batches += 1;
         }
         match (self.image.roles.get(&store.at).copied(), store.bytes) {
-            (Some(Role::Literal(index)), 8) if store.at % 8 == 0 => self.literal(index, store, now),
+            (Some(Role::Literal(index)), 8) if store.at.is_multiple_of(8) => {
+                self.literal(index, store, now)
+            }
             (Some(Role::Mov(index)), 4) => {
                 self.word(store);
                 self.mov(index, store);

@@ -17,6 +17,9 @@ struct Call {
     path: Vec<(u64, u32)>,
 }
 
+/// Entry, instructions, how many calls took it.
+type Path = (String, Vec<(u64, u32)>, u64);
+
 #[derive(Default)]
 struct Count {
     calls: u64,
@@ -31,7 +34,7 @@ pub struct Walks {
     /// The calls that each core is inside of.
     open: Vec<Vec<Call>>,
     counts: BTreeMap<String, Count>,
-    paths: HashMap<Vec<u64>, (String, Vec<(u64, u32)>, u64)>,
+    paths: HashMap<Vec<u64>, Path>,
     /// Calls with an exception in them, and calls within such: not counted.
     disturbed: u64,
 }
