@@ -90,10 +90,17 @@ pub fn capture(command: &mut Command, limit: Duration) -> Result<Captured> {
             stderr: format!("stopped after {} s", limit.as_secs()),
         });
     }
+    let mut stderr = read_err.join().unwrap_or_default();
+    // A command that is killed from outside says nothing itself.
+    if let Some(status) = status
+        && status.code().is_none()
+    {
+        stderr.push_str(&format!("\nended with {status}\n"));
+    }
     Ok(Captured {
         ok: status.is_some_and(|status| status.success()),
         stdout: read_out.join().unwrap_or_default(),
-        stderr: read_err.join().unwrap_or_default(),
+        stderr,
     })
 }
 
@@ -130,6 +137,14 @@ mod tests {
             capture(Command::new("sleep").arg("30"), Duration::from_millis(200)).unwrap();
         assert!(!captured.ok && captured.stderr == "stopped after 0 s");
         assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_command_that_is_killed_is_said_to_be() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "kill -9 $$"]);
+        let captured = capture(&mut command, Duration::from_secs(10)).unwrap();
+        assert!(!captured.ok && captured.stderr.contains("signal: 9"));
     }
 
     #[test]
