@@ -8,6 +8,7 @@ use crate::insn::NOP;
 
 /// A tracer that never returns must not fill the memory.
 const LONGEST: usize = 100_000;
+/// How many distinct paths are kept.
 const DISTINCT: usize = 1000;
 
 struct Call {
@@ -37,6 +38,8 @@ pub struct Walks {
     paths: HashMap<Vec<u64>, Path>,
     /// Calls with an exception in them, and calls within such: not counted.
     disturbed: u64,
+    /// Calls whose path was one too many to be kept.
+    dropped: u64,
 }
 
 impl Walks {
@@ -118,6 +121,8 @@ impl Walks {
         let key: Vec<u64> = call.path.iter().skip(1).map(|&(at, _)| at).collect();
         if self.paths.len() < DISTINCT || self.paths.contains_key(&key) {
             self.paths.entry(key).or_insert((name, call.path, 0)).2 += 1;
+        } else {
+            self.dropped += 1;
         }
     }
 
@@ -136,6 +141,7 @@ impl Walks {
             "calls with an exception in them, not counted: {}",
             self.disturbed
         );
+        let _ = writeln!(text, "calls whose path was not kept: {}", self.dropped);
         text
     }
 

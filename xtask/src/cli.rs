@@ -9,7 +9,7 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, demo, litmus, setup, test, ui};
+use crate::{bench, demo, emu_check, litmus, setup, test, ui};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -41,8 +41,8 @@ enum Task {
         /// Only tests whose name contains this.
         name: Option<String>,
     },
-    /// Judge the executed order of patching in QEMU, with a plug-in (emu-check/).
-    EmuCheck,
+    /// Judge the executed order of patching in QEMU, with a plug-in (emu-check/); of all kernels, or of one.
+    EmuCheck(emu_check::Options),
     /// Run every check; the last line counts them.
     Test(test::Options),
     /// Boot one kernel with this terminal as its console.
@@ -94,7 +94,7 @@ impl Cli {
                 }
                 bench::run(&setup::ready(self.way)?, json)
             }
-            Task::EmuCheck => test::run(&setup::ready(self.way)?, &test::Options::emu_check()),
+            Task::EmuCheck(options) => emu_check::run(&setup::ready(self.way)?, &options),
             Task::Litmus { name } => litmus::run(name.as_deref()),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {

@@ -15,7 +15,10 @@ const PROMPT: &str = "demo> ";
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Builds one kernel by the name of its binary, whichever package has it.
-fn build(ready: &Ready, name: &str, target: Target, profile: Profile) -> Result<Kernel> {
+///
+/// # Errors
+/// When no kernel has the name, or its build fails.
+pub fn build(ready: &Ready, name: &str, target: Target, profile: Profile) -> Result<Kernel> {
     let packages = kernel::packages()?;
     let Some(package) = packages
         .iter()

@@ -1,6 +1,6 @@
 //! `cargo xtask emu-check`: kernels in QEMU under the plug-in of emu-check/, which judges the executed order of patching.
 //!
-//! First the plug-in itself: a kernel that leaves out one step must be reported with that step. Then the real kernels.
+//! First the plug-in itself (own.rs): a kernel that leaves out one step must be reported with that step. Then the real kernels.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,73 +8,121 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::guests::Header;
 use crate::kernel::{self, Kernel, Profile, Target};
 use crate::proc;
 use crate::qemu::{self, Machine};
 use crate::setup::emulator::WANTED;
 use crate::setup::{Ready, repo};
 use crate::test::Tally;
-use crate::ui::heading;
+use crate::ui::{heading, say};
+
+mod own;
+mod paths;
+
+/// What `cargo xtask emu-check` is asked for: without a kernel the whole check.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Watch this kernel alone, print its console and the report: demo, hello, bench-table, or a guest of tests/guest.
+    kernel: Option<String>,
+    /// Only the plug-in's own test: each step left out in turn.
+    #[arg(long, conflicts_with = "kernel")]
+    own: bool,
+    /// Count the instructions of each call, by asm entry.
+    #[arg(long, requires = "kernel")]
+    count: bool,
+    /// Write every distinct executed path of a call to this file (emu-check/README.md has its form).
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    path: Option<PathBuf>,
+    /// CPU model of QEMU.
+    #[arg(long, default_value = "cortex-a72", requires = "kernel")]
+    cpu: String,
+    /// Cores; without it what the guest's header says, or one.
+    #[arg(long, requires = "kernel")]
+    smp: Option<u32>,
+    /// Version of the interrupt controller; likewise.
+    #[arg(long, requires = "kernel")]
+    gic: Option<u32>,
+    /// Count instructions as time (-icount shift=0).
+    #[arg(long, requires = "kernel")]
+    icount: bool,
+    #[arg(long, value_enum, default_value_t = Target::Softfloat, requires = "kernel")]
+    target: Target,
+    #[arg(long, value_enum, default_value_t = Profile::Release, requires = "kernel")]
+    profile: Profile,
+    /// Words for the semihosting command line; without them what the guest's header says.
+    words: Vec<String>,
+}
+
+/// The whole check, or one kernel.
+///
+/// # Errors
+/// When a check fails, or the plug-in reports a violation.
+pub fn run(ready: &Ready, options: &Options) -> Result<()> {
+    match &options.kernel {
+        None if options.own => {
+            let mut tally = Tally::default();
+            check(&mut tally, ready, &[GUEST]);
+            tally.conclude()
+        }
+        None => crate::test::run(ready, &crate::test::Options::emu_check()),
+        Some(name) => one(ready, name, options),
+    }
+}
+
+fn one(ready: &Ready, name: &str, options: &Options) -> Result<()> {
+    if let Some(why) = cannot(ready) {
+        bail!("{why}");
+    }
+    let kernel = crate::demo::build(ready, name, options.target, options.profile)?;
+    let header = Header::parse(&source(name))?;
+    let mut machine = Machine {
+        limit: LIMIT,
+        icount: options.icount || header.icount,
+        ..header.machine(&options.cpu)
+    };
+    machine.cores = options.smp.unwrap_or(machine.cores);
+    machine.gic = options.gic.unwrap_or(machine.gic);
+    if !options.words.is_empty() {
+        machine.words.clone_from(&options.words);
+    }
+    let mut more = String::new();
+    if options.count {
+        more.push_str(",count=on");
+    }
+    if let Some(path) = &options.path {
+        more.push_str(&format!(",path={}", path.display()));
+    }
+    let (report, console) = watch(&plugin()?, &kernel.elf, &machine, &more)?;
+    say(console);
+    say(&report.0);
+    report.passes().context("the plug-in reports violations")
+}
+
+/// Why nothing can be watched here.
+fn cannot(ready: &Ready) -> Option<String> {
+    if ready.qemu < WANTED {
+        let found = ready.qemu;
+        return Some(format!(
+            "needs QEMU {WANTED} for its plug-in, here is {found}"
+        ));
+    }
+    let mut help = std::process::Command::new(crate::setup::emulator::PROGRAM);
+    let has =
+        proc::capture(help.arg("-help"), LIMIT).is_ok_and(|help| help.stdout.contains("-plugin"));
+    (!has).then(|| "this QEMU was built without plug-ins".to_owned())
+}
+
+/// The source of a guest of tests/guest; empty for other kernels.
+fn source(name: &str) -> String {
+    let source = repo().join("tests/guest/src/bin").join(name);
+    fs::read_to_string(source.with_extension("rs")).unwrap_or_default()
+}
 
 /// The plug-in's package.
 pub const NAME: &str = "emu-check";
 const GUEST: &str = "emu-check-guest";
 const LIMIT: Duration = Duration::from_secs(600);
-
-/// What the guest leaves out, on how many cores at least, and what every violation must then say (one of these).
-const FAULTS: [(&str, u32, &[&str]); 19] = [
-    ("clean", 1, &["missing DC CVAU"]),
-    ("clean-dsb", 1, &["missing DSB between DC CVAU and IC IVAU"]),
-    ("invalidate", 1, &["missing IC IVAU"]),
-    ("invalidate-dsb", 1, &["missing DSB after IC IVAU"]),
-    ("line", 1, &["missing DC CVAU of its line"]),
-    (
-        "isb",
-        1,
-        &["missing a context synchronisation event on core"],
-    ),
-    (
-        "other-core",
-        2,
-        &["missing a context synchronisation event on core 1"],
-    ),
-    ("order", 1, &["missing DMB ISHST"]),
-    ("literal-first", 1, &["BL written before its literal"]),
-    (
-        "literal-halves",
-        1,
-        &["literal written by a store of 4 bytes"],
-    ),
-    (
-        "literal-wide",
-        1,
-        &["literal written by a store of 8 bytes: one aligned"],
-    ),
-    (
-        "ops",
-        1,
-        &["is no initialised ops", "BL written before its literal"],
-    ),
-    (
-        "half-patched",
-        1,
-        &["half-patched callsite executed", "is no initialised ops"],
-    ),
-    ("word", 1, &["only NOP and BL may stand here"]),
-    ("target", 1, &["neither ftrace_caller nor the entry"]),
-    ("late-mov", 1, &["written after init"]),
-    ("mov-missing", 1, &["MOV X9, X30 is missing before it"]),
-    (
-        "mov-unsynchronised",
-        1,
-        &["executed without a context synchronisation event"],
-    ),
-    (
-        "elsewhere",
-        1,
-        &["bytes of text written that are no callsite's"],
-    ),
-];
 
 /// What the plug-in wrote.
 struct Report(String);
@@ -121,11 +169,15 @@ fn plugin() -> Result<PathBuf> {
     Ok(target.join("debug/libemu_check.so"))
 }
 
+/// A file of this process's own.
+fn scratch(name: &str) -> PathBuf {
+    let folder = repo().join("target/emu-check");
+    folder.join(format!("{name}-{}.txt", std::process::id()))
+}
+
 /// Boots a kernel under the plug-in.
 fn watch(plugin: &Path, elf: &Path, machine: &Machine, more: &str) -> Result<(Report, String)> {
-    let out = repo()
-        .join("target/emu-check")
-        .join(format!("report-{}.txt", std::process::id()));
+    let out = scratch("report");
     // The report of an earlier run must not be taken for this one's.
     let _ = fs::remove_file(&out);
     let mut command = qemu::command(machine, elf);
@@ -151,23 +203,14 @@ fn machine(cores: u32, word: &str) -> Machine {
     }
 }
 
-/// All of it.
-pub fn check(tally: &mut Tally, ready: &Ready) {
+/// The packages of kernels that are watched.
+pub const WATCHED: [&str; 3] = [GUEST, "guest", "bench-table"];
+
+/// All kernels of these packages.
+pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str]) {
     heading("the executed order of patching");
-    if ready.qemu < WANTED {
-        tally.skip(
-            NAME,
-            format!(
-                "needs QEMU {WANTED} for its plug-in, here is {}",
-                ready.qemu
-            ),
-        );
-        return;
-    }
-    let mut help = std::process::Command::new(crate::setup::emulator::PROGRAM);
-    if !proc::capture(help.arg("-help"), LIMIT).is_ok_and(|help| help.stdout.contains("-plugin")) {
-        tally.skip(NAME, "this QEMU was built without plug-ins");
-        return;
+    if let Some(why) = cannot(ready) {
+        return tally.skip(NAME, why);
     }
     let mut library = PathBuf::new();
     tally.step("build the plug-in", || {
@@ -181,18 +224,12 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     for profile in [Profile::Dev, Profile::Release] {
         let mut built = Vec::new();
         tally.step(&format!("build its kernels {profile}"), || {
-            built = kernel::build(
-                &ready.toolchain,
-                &[GUEST, "guest", "bench-table"],
-                None,
-                target,
-                profile,
-            )?;
+            built = kernel::build(&ready.toolchain, packages, None, target, profile)?;
             Ok(())
         });
         for kernel in &built {
             if kernel.name == GUEST {
-                own(tally, &library, kernel);
+                own::check(tally, &library, kernel);
             } else if profile == Profile::Dev {
                 // Not optimised, the first patch calls functions of `core` that it has just patched: see emu-check/README.md.
                 tally.skip(
@@ -206,40 +243,11 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     }
 }
 
-fn own(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
-    for cores in [1, 2] {
-        tally.step(
-            &format!("{NAME}: nothing left out, {} {cores} cores", kernel.profile),
-            || {
-                watch(plugin, &kernel.elf, &machine(cores, "none"), "")?
-                    .0
-                    .passes()
-            },
-        );
-        for (fault, least, expected) in FAULTS {
-            if cores >= least {
-                tally.step(
-                    &format!("{NAME}: {fault}, {} {cores} cores", kernel.profile),
-                    || {
-                        watch(plugin, &kernel.elf, &machine(cores, fault), "")?
-                            .0
-                            .names(expected)
-                    },
-                );
-            }
-        }
-    }
-}
-
 /// Guests that never reach their patching, or write the text by hand to see what the tracer says, are judged as they are.
 fn real(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
-    let source = repo()
-        .join("tests/guest/src/bin")
-        .join(&kernel.name)
-        .with_extension("rs");
-    let text = fs::read_to_string(source).unwrap_or_default();
+    let text = source(&kernel.name);
     let name = format!("{NAME}: {} {}", kernel.name, kernel.profile);
-    let header = match crate::guests::Header::parse(&text) {
+    let header = match Header::parse(&text) {
         Ok(header) => header,
         Err(error) => return tally.step(&name, || Err(error)),
     };

@@ -16,9 +16,10 @@ use virt::println;
 
 virt::entry!(main);
 
-/// What is done wrong; `xtask` knows the same words, and what the plug-in must answer to each.
-const FAULTS: [&str; 20] = [
+/// What is done wrong; `xtask` knows the same words, and what the plug-in must answer to each. `count` does nothing wrong.
+const FAULTS: [&str; 21] = [
     "none",
+    "count",
     "clean",
     "clean-dsb",
     "invalidate",
@@ -51,6 +52,8 @@ static CALLS: AtomicU32 = AtomicU32::new(0);
 static TRACER: Ops = Ops::unguarded(tracer);
 // SAFETY: the library's own entry for callsites without a tracer, which is such asm.
 static NOTHING: Ops = unsafe { Ops::direct(ftrace_entry_nop) };
+// SAFETY: as above; another ops, so that its callsite counts as enabled.
+static DIRECT: Ops = unsafe { Ops::direct(ftrace_entry_nop) };
 /// No ops: its first word is no address of the text.
 static NO_OPS: [u64; 2] = [0; 2];
 
@@ -130,11 +133,16 @@ notrace! {
     /// Disabled to enabled.
     #[inline(never)]
     fn enable(site: Layout, fault: &str) {
+        enable_for(site, &TRACER, fault);
+    }
+
+    #[inline(never)]
+    fn enable_for(site: Layout, ops: &'static Ops, fault: &str) {
         let branch = match Insn::bl(site.branch(), ftrace_caller as *const () as usize) {
             Ok(branch) => branch.0,
             Err(_) => return,
         };
-        let literal = &raw const TRACER as u64;
+        let literal = core::ptr::from_ref(ops) as u64;
         match fault {
             "literal-first" => {}
             "literal-halves" => {
@@ -189,6 +197,31 @@ notrace! {
     }
 }
 
+/// Instructions of one call, by the PMU; with what reading it takes.
+#[inline(never)]
+fn call_measured() -> u64 {
+    let before = virt::pmu::instructions_raw();
+    core::hint::black_box(victim(2));
+    virt::pmu::instructions_raw() - before
+}
+
+/// What a traced call executes more than an untraced one, for each entry: the plug-in must count the same, and the NOP that
+/// the BL replaced.
+fn count(here: Layout) {
+    let untraced = call_measured();
+    for (name, ops) in [
+        ("ftrace_entry_nop", &DIRECT),
+        ("ftrace_entry_call", &TRACER),
+    ] {
+        enable_for(here, ops, "none");
+        let traced = [call_measured(), call_measured()];
+        disable(here);
+        for traced in traced {
+            println!("{name} {}", traced - untraced);
+        }
+    }
+}
+
 fn site(function: fn(u32) -> u32) -> Layout {
     Layout::new(
         function as usize - aarch64_ftrace::callsite::ENTRY_OFFSET,
@@ -217,6 +250,10 @@ fn main() -> Result<(), &'static str> {
         prepare(here, "none");
     }
     core::hint::black_box(victim(1));
+    if fault == "count" {
+        count(here);
+        return Ok(());
+    }
     if fault == "mov-missing" {
         prepare(aside, "none");
     }

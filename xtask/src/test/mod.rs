@@ -179,7 +179,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Stable => host::stable(&mut tally, &ready.toolchain),
             Part::Elf => boots::elf(&mut tally, &ready.toolchain),
             Part::Guests => boots::guests(&mut tally, ready, options.guest.as_deref()),
-            Part::EmuCheck => emu_check::check(&mut tally, ready),
+            Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
         }
     }
     say(format!("\nin all {}", took(start)));

@@ -1,0 +1,159 @@
+//! The plug-in's own test: a kernel that leaves out one step must be reported with that step, and one that measures a call by
+//! the PMU must be counted alike.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::paths::{Counted, Recorded};
+use super::{NAME, machine, scratch, watch};
+use crate::kernel::Kernel;
+use crate::qemu::Machine;
+use crate::test::Tally;
+
+/// What the guest leaves out, on how many cores at least, and what every violation must then say (one of these).
+const FAULTS: [(&str, u32, &[&str]); 19] = [
+    ("clean", 1, &["missing DC CVAU"]),
+    ("clean-dsb", 1, &["missing DSB between DC CVAU and IC IVAU"]),
+    ("invalidate", 1, &["missing IC IVAU"]),
+    ("invalidate-dsb", 1, &["missing DSB after IC IVAU"]),
+    ("line", 1, &["missing DC CVAU of its line"]),
+    (
+        "isb",
+        1,
+        &["missing a context synchronisation event on core"],
+    ),
+    (
+        "other-core",
+        2,
+        &["missing a context synchronisation event on core 1"],
+    ),
+    ("order", 1, &["missing DMB ISHST"]),
+    ("literal-first", 1, &["BL written before its literal"]),
+    (
+        "literal-halves",
+        1,
+        &["literal written by a store of 4 bytes"],
+    ),
+    (
+        "literal-wide",
+        1,
+        &["literal written by a store of 8 bytes: one aligned"],
+    ),
+    (
+        "ops",
+        1,
+        &["is no initialised ops", "BL written before its literal"],
+    ),
+    (
+        "half-patched",
+        1,
+        &["half-patched callsite executed", "is no initialised ops"],
+    ),
+    ("word", 1, &["only NOP and BL may stand here"]),
+    ("target", 1, &["neither ftrace_caller nor the entry"]),
+    ("late-mov", 1, &["written after init"]),
+    ("mov-missing", 1, &["MOV X9, X30 is missing before it"]),
+    (
+        "mov-unsynchronised",
+        1,
+        &["executed without a context synchronisation event"],
+    ),
+    (
+        "elsewhere",
+        1,
+        &["bytes of text written that are no callsite's"],
+    ),
+];
+
+pub fn check(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
+    let name = format!(
+        "{NAME}: instructions and paths of a call, {}",
+        kernel.profile
+    );
+    tally.step(&name, || counts(plugin, kernel));
+    for cores in [1, 2] {
+        tally.step(
+            &format!("{NAME}: nothing left out, {} {cores} cores", kernel.profile),
+            || {
+                watch(plugin, &kernel.elf, &machine(cores, "none"), "")?
+                    .0
+                    .passes()
+            },
+        );
+        for (fault, least, expected) in FAULTS {
+            if cores >= least {
+                tally.step(
+                    &format!("{NAME}: {fault}, {} {cores} cores", kernel.profile),
+                    || {
+                        watch(plugin, &kernel.elf, &machine(cores, fault), "")?
+                            .0
+                            .names(expected)
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// The plug-in's count of a call is what the PMU counts under `-icount`, and the NOP that the BL replaced; the file of paths
+/// has as many instructions.
+fn counts(plugin: &Path, kernel: &Kernel) -> Result<()> {
+    let machine = Machine {
+        icount: true,
+        ..machine(1, "count")
+    };
+    let file = scratch("path");
+    let more = format!(",count=on,path={}", file.display());
+    let (report, console) = watch(plugin, &kernel.elf, &machine, &more)?;
+    report.passes()?;
+    let counted = Counted::all(&report.0)?;
+    let paths = Recorded::all(&fs::read_to_string(&file)?)?;
+    let _ = fs::remove_file(&file);
+    let measured = measured(&console)?;
+    for entry in ["ftrace_entry_nop", "ftrace_entry_call"] {
+        let mut more: Vec<u64> = measured
+            .iter()
+            .filter(|(name, _)| name == entry)
+            .map(|&(_, more)| more + 1)
+            .collect();
+        more.sort_unstable();
+        let by_pmu = more
+            .first()
+            .zip(more.last())
+            .with_context(|| format!("no figure of {entry}:\n{console}"))?;
+        let count = counted.iter().find(|count| count.entry == entry);
+        let count = count.with_context(|| format!("{entry} was not counted:\n{}", report.0))?;
+        ensure!(
+            (count.calls, &count.least, &count.most) == (more.len() as u64, by_pmu.0, by_pmu.1),
+            "{count:?}, but the PMU says {more:?}"
+        );
+        let written: Vec<u64> = paths
+            .iter()
+            .filter(|path| path.entry == entry)
+            .map(|path| path.steps.len() as u64)
+            .collect();
+        ensure!(
+            written.iter().all(|len| more.contains(len)) && !written.is_empty(),
+            "{entry}: paths of {written:?}, PMU {more:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Lines `NAME COUNT` of the guest.
+fn measured(console: &str) -> Result<Vec<(String, u64)>> {
+    let lines = console
+        .lines()
+        .filter(|line| line.starts_with("ftrace_entry_"));
+    lines
+        .map(|line| {
+            let (name, count) = line
+                .trim()
+                .split_once(' ')
+                .with_context(|| format!("no count in `{line}`"))?;
+            Ok((name.to_owned(), count.parse()?))
+        })
+        .collect()
+}
