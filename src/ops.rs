@@ -22,6 +22,10 @@ pub type EntryFn = unsafe extern "C" fn();
 /// How an ops is called, and with that which entry it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[allow(
+    dead_code,
+    reason = "the recorders are the users of the built-in kinds"
+)]
 pub(crate) enum Kind {
     /// NOP_OPS.
     Nop,
@@ -33,6 +37,23 @@ pub(crate) enum Kind {
     Direct,
     /// An interned set of ops.
     Set,
+    /// Built in: an event for each call, in the ring buffer.
+    Record,
+    /// Built in: how often each function is called.
+    Count,
+    /// Built in: how long each function takes.
+    Profile,
+    /// Built in: entry and exit of each call.
+    Graph,
+    /// Built in: which functions have been called.
+    Coverage,
+}
+
+impl Kind {
+    /// Whether the recursion guard is taken before the tracer is called. In a set these come last.
+    pub(crate) const fn is_guarded(self) -> bool {
+        matches!(self, Self::Guarded)
+    }
 }
 
 /// What every target of a literal begins with: an ops or a set.
@@ -115,6 +136,15 @@ impl Ops {
         let mut ops = Self::with(Kind::Direct, entry, None);
         ops.head.straight = true;
         ops
+    }
+
+    /// An ops that this crate brings: asm of its own that saves nothing, and a tracer that does the same from a set.
+    ///
+    /// A callsite that only this ops has branches to `entry`, as to a direct ops'. Where it shares the callsite, the set
+    /// calls `func` as it calls an unguarded tracer, and whatever it writes to the `Fregs` counts.
+    #[allow(dead_code, reason = "the recorders are its users")]
+    pub(crate) const fn builtin(kind: Kind, entry: EntryFn, func: TracerFn) -> Self {
+        Self::with(kind, entry, Some(func))
     }
 
     /// Adds a word of the owner's, which a tracer reads through its `&Ops`.

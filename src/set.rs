@@ -6,6 +6,7 @@
 //! ```text
 //! Set: entry | kind | hash | next | len ... | {func, ops} {func, ops} ... {0, 0} [ {func, ops} ... {0, 0} ]
 //!                                              ^ those that guard themselves       ^ guarded ones, when there are both
+//!                                                and the built-in ones
 //! ```
 
 use crate::ops::{Head, Kind, NOP_OPS, Ops};
@@ -25,7 +26,7 @@ pub(crate) struct Set {
     hash: u64,
     next: *mut Set,
     len: u32,
-    /// How many members guard themselves; they stand first.
+    /// How many members guard themselves or are built in; they stand first.
     unguarded: u32,
     /// How many literals point here.
     users: u32,
@@ -223,7 +224,7 @@ impl Sets {
         }
         let unguarded = wanted
             .clone()
-            .filter(|ops| ops.head.kind == Kind::Call)
+            .filter(|ops| !ops.head.kind.is_guarded())
             .count();
         let layout = layout(len, unguarded).ok_or(ToggleError::Memory(usize::MAX))?;
         let set = self

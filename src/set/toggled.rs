@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Members;
-use crate::ops::{Kind, Ops};
+use crate::ops::Ops;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -51,7 +51,7 @@ impl Iterator for Toggled {
 /// Tracers that guard themselves come first, then by registration.
 fn calling_order(ops: &Ops) -> (bool, u32) {
     (
-        ops.head.kind != Kind::Call,
+        ops.head.kind.is_guarded(),
         ops.order.load(Ordering::Relaxed),
     )
 }

@@ -2,6 +2,7 @@
 //!
 //! Each test is named after the rule that it proves. Loads are not compared: the engine may read as often as it likes.
 
+mod builtin;
 mod cache;
 mod fake;
 mod faults;

@@ -3,7 +3,9 @@
 
 use super::fake::ALL_CTRS;
 use super::rules::{every_word_is_published, literal_is_valid_at_every_step};
-use super::world::{BASE, World, direct_at, guarded, guarded_at, straight_at, unguarded};
+use super::world::{
+    BASE, World, builtin_at, direct_at, guarded, guarded_at, straight_at, unguarded,
+};
 use crate::callsite::Layout;
 use crate::engine::Applied;
 use crate::error::{Error, PatchError, Why};
@@ -50,7 +52,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..24)
 }
 
-const OPS: usize = 8;
+const OPS: usize = 10;
 
 /// One of each kind, two of those that share.
 fn all_ops(own: usize) -> [&'static Ops; OPS] {
@@ -63,6 +65,8 @@ fn all_ops(own: usize) -> [&'static Ops; OPS] {
         direct_at(NEAR),
         straight_at(NEAR),
         straight_at(FAR),
+        builtin_at(NEAR),
+        builtin_at(FAR),
     ]
 }
 

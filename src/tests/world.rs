@@ -8,7 +8,7 @@ use crate::filter::Filter;
 use crate::fregs::Fregs;
 use crate::insn::Insn;
 use crate::names::{Names, NamesError};
-use crate::ops::{EntryFn, Ops, TracerFn};
+use crate::ops::{EntryFn, Kind, Ops, TracerFn};
 use crate::table::{MARKED, Record, SELECTED, Table, TextRanges};
 use core::mem::MaybeUninit;
 use std::boxed::Box;
@@ -212,4 +212,9 @@ pub(super) fn direct_at(address: usize) -> &'static Ops {
 pub(super) fn straight_at(address: usize) -> &'static Ops {
     // SAFETY: nothing on this host branches to an entry.
     leak(unsafe { Ops::straight(entry_at(address)) })
+}
+
+/// An ops of this crate's own, with asm that stands at this address.
+pub(super) fn builtin_at(address: usize) -> &'static Ops {
+    leak(Ops::builtin(Kind::Record, entry_at(address), tracer))
 }
