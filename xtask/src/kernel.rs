@@ -211,6 +211,7 @@ pub struct Package {
 #[derive(Clone, Debug, Deserialize)]
 struct Dependency {
     name: String,
+    features: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -229,8 +230,16 @@ impl Package {
             .map(|target| target.name.as_str())
             .collect()
     }
+
+    /// The features of the library that it asks for.
+    fn library_features(&self) -> &[String] {
+        let library = self.dependencies.iter().find(|other| other.name == LIBRARY);
+        library.map_or(&[], |library| &library.features)
+    }
 }
 
+/// The library.
+pub const LIBRARY: &str = "aarch64-ftrace";
 /// The board support that every kernel stands on.
 const BOARD: &str = "virt";
 
@@ -250,6 +259,22 @@ pub fn packages() -> Result<Vec<Package>> {
             package.name == BOARD || package.dependencies.iter().any(|other| other.name == BOARD)
         })
         .collect())
+}
+
+/// Packages in groups that may be built by one command. Within one build cargo gives every package the features that any of
+/// them asks for, so what wants a feature of the library is built apart from what must do without.
+#[must_use]
+pub fn groups(packages: &[Package]) -> Vec<Vec<&Package>> {
+    let mut groups: Vec<Vec<&Package>> = Vec::new();
+    for package in packages {
+        let same =
+            |group: &&mut Vec<&Package>| group[0].library_features() == package.library_features();
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(package),
+            None => groups.push(vec![package]),
+        }
+    }
+    groups
 }
 
 /// cargo for host crates: the one that xtask was started with.
@@ -275,5 +300,26 @@ not json"#;
             executables(messages),
             [("demo".to_owned(), PathBuf::from("/t/demo"))]
         );
+    }
+
+    #[test]
+    fn what_wants_a_feature_of_the_library_is_built_apart() {
+        let package = |name: &str, features: &str| -> Package {
+            let text = format!(
+                r#"{{"name":"{name}","targets":[],"dependencies":[{{"name":"virt","features":["heap"]}},
+                {{"name":"aarch64-ftrace","features":{features}}}]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let packages = [
+            package("a", "[]"),
+            package("b", r#"["alloc"]"#),
+            package("c", "[]"),
+        ];
+        let names: Vec<Vec<&str>> = groups(&packages)
+            .iter()
+            .map(|group| group.iter().map(|package| package.name.as_str()).collect())
+            .collect();
+        assert_eq!(names, [vec!["a", "c"], vec!["b"]]);
     }
 }

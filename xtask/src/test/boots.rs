@@ -19,7 +19,8 @@ use crate::ui::{heading, say, took};
 /// Boots at the same time.
 const AT_ONCE: usize = 2;
 
-/// Every kernel package but the guests, in every profile: what must hold in the file.
+/// What must hold in the files of the kernels: every package in every profile, but of the guests only those that are built with
+/// a feature of the library, which no other kernel has.
 pub fn elf(tally: &mut Tally, toolchain: &Toolchain) {
     heading("kernel files");
     let packages = match kernel::packages() {
@@ -30,33 +31,53 @@ pub fn elf(tally: &mut Tally, toolchain: &Toolchain) {
             return;
         }
     };
-    let names: Vec<&str> = packages
-        .iter()
-        .filter(|package| !package.binaries().is_empty() && package.name != "guest")
-        // It patches by hand and holds nothing of the tracer's: there is nothing to prove of its file.
-        .filter(|package| package.name != "emu-check-guest")
-        .map(|package| package.name.as_str())
+    let groups: Vec<Vec<&str>> = kernel::groups(&packages)
+        .into_iter()
+        .map(|group| {
+            let names = group.iter().map(|package| package.name.as_str());
+            let all_guests = names.clone().all(guests::is_guests);
+            group
+                .iter()
+                .filter(|package| !package.binaries().is_empty())
+                .map(|package| package.name.as_str())
+                // emu-check's patches by hand and holds nothing of the tracer's: there is nothing to prove of its file.
+                .filter(|name| *name != "emu-check-guest")
+                .filter(|name| all_guests || !guests::is_guests(name))
+                .collect()
+        })
         .collect();
-    if names.is_empty() {
+    if groups.iter().any(Vec::is_empty) || groups.is_empty() {
         say("no kernel package");
         tally.fail("kernel files: empty set");
         return;
     }
     for target in Target::ALL {
         for profile in [Profile::Dev, Profile::Release, Profile::ReleaseLto] {
-            let mut built = Vec::new();
-            tally.step(
-                &format!("build {} {target} {profile}", names.join(", ")),
-                || {
-                    built = kernel::build(toolchain, &names, None, target, profile)?;
-                    Ok(())
-                },
-            );
-            for kernel in &built {
-                let name = format!("file of {} {target} {profile}", kernel.name);
-                tally.step(&name, || file_holds(kernel));
+            for names in &groups {
+                files_hold(tally, toolchain, names, target, profile);
             }
         }
+    }
+}
+
+fn files_hold(
+    tally: &mut Tally,
+    toolchain: &Toolchain,
+    names: &[&str],
+    target: Target,
+    profile: Profile,
+) {
+    let mut built = Vec::new();
+    tally.step(
+        &format!("build {} {target} {profile}", names.join(", ")),
+        || {
+            built = kernel::build(toolchain, names, None, target, profile)?;
+            Ok(())
+        },
+    );
+    for kernel in &built {
+        let name = format!("file of {} {target} {profile}", kernel.name);
+        tally.step(&name, || file_holds(kernel));
     }
 }
 
@@ -107,8 +128,7 @@ impl Job<'_> {
 /// Builds all guests once per target and profile, and boots each on each of its CPU models.
 pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>) {
     heading("guest kernels");
-    let folder = repo().join("tests/guest/src/bin");
-    let found = match guests::scan(&folder) {
+    let found = match guests::scan(&repo().join("tests")) {
         Ok(found) => found,
         Err(error) => {
             say(format!("{error:#}"));
@@ -140,8 +160,9 @@ pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>) {
                 })
                 .copied()
                 .collect();
-            if !wanted.is_empty() {
-                matrix(tally, ready, &wanted, target, profile);
+            // Packages are built apart from each other: they differ in the library's features.
+            for wanted in wanted.chunk_by(|a, b| a.package == b.package) {
+                matrix(tally, ready, wanted, target, profile);
             }
         }
     }
@@ -153,8 +174,9 @@ fn matrix(tally: &mut Tally, ready: &Ready, guests: &[&Guest], target: Target, p
         [only] => Some(only.name.as_str()),
         _ => None,
     };
-    tally.step(&format!("build guests {target} {profile}"), || {
-        kernels = kernel::build(&ready.toolchain, &["guest"], binary, target, profile)?;
+    let package = &guests[0].package;
+    tally.step(&format!("build {package} {target} {profile}"), || {
+        kernels = kernel::build(&ready.toolchain, &[package], binary, target, profile)?;
         Ok(())
     });
     let mut jobs = VecDeque::new();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::Tally;
-use crate::kernel::{self, Target};
+use crate::kernel::{self, LIBRARY, Target};
 use crate::proc;
 use crate::setup::setup_dir;
 use crate::setup::toolchain::{LibrarySource, Toolchain};
@@ -16,7 +16,6 @@ use crate::stable;
 use crate::ui::{heading, say, took};
 
 const LIMIT: Duration = Duration::from_secs(1200);
-const LIBRARY: &str = "aarch64-ftrace";
 
 fn quiet(command: &mut Command) -> Result<()> {
     proc::text_of(command, LIMIT).map(drop)
@@ -68,12 +67,15 @@ pub fn clippy(tally: &mut Tally, toolchain: &Toolchain) {
     }
     for target in Target::ALL {
         tally.step(&format!("clippy, library and kernels, {target}"), || {
-            let mut command = kernel::cargo(toolchain, "clippy", target)?;
-            command.args(["-p", LIBRARY]);
-            for package in kernel::packages()? {
-                command.args(["-p", &package.name]);
+            for group in kernel::groups(&kernel::packages()?) {
+                let mut command = kernel::cargo(toolchain, "clippy", target)?;
+                command.args(["-p", LIBRARY]);
+                for package in group {
+                    command.args(["-p", &package.name]);
+                }
+                quiet(command.args(["--", "-D", "warnings"]))?;
             }
-            quiet(command.args(["--", "-D", "warnings"]))
+            Ok(())
         });
     }
 }
