@@ -153,6 +153,13 @@ virt_build_tables:
         ldr     x11, ={RAM_BASE}
         fill    x10, x11, x7, x6, {BLOCK_BYTES}
 
+        ldr     x6, ={DEVICE_ATTRIBUTES}        // devices that share a GiB with the RAM
+        ldr     x11, ={DEVICES_IN_RAM}
+        ldr     x7, ={DEVICES_IN_RAM_END}
+        lsr     x10, x11, #{BLOCK_SHIFT}
+        add     x10, x3, x10, lsl #3
+        fill    x10, x11, x7, x6, {BLOCK_BYTES}
+
         addr    x12, __text_start
         ldr     x11, ={RAM_BASE}
         sub     x11, x12, x11

@@ -24,9 +24,11 @@ impl Write for Out<'_> {
     }
 }
 
-/// Sets the UART up; boot calls it.
+/// Sets the UART up, where the board asks for it at 115,200 baud; boot calls it.
 pub(crate) fn init() {
-    UART.lock().init();
+    board::init();
+    UART.lock().init(board::UART_CLOCK);
+    board::greet();
 }
 
 /// Prints. Waits for the console, so never from code that may interrupt a print on the same core.

@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 
 const CPU_ON_64: u64 = 0xc400_0003;
+/// PSCI's answer to what it does not have.
+const NOT_SUPPORTED: i64 = -1;
 const AFFINITY0: u64 = 0xff;
 
 /// What a core runs, by its number.
@@ -36,7 +38,7 @@ pub enum StartError {
     Firmware {
         /// The core asked for.
         core: usize,
-        /// PSCI's answer: -2 no such core, -4 already on, -5 on its way.
+        /// PSCI's answer: -1 no such firmware, -2 no such core, -4 already on, -5 on its way.
         code: i64,
     },
 }
@@ -120,6 +122,9 @@ fn answer() {
 }
 
 fn psci(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {
+    if !board::HAS_PSCI {
+        return NOT_SUPPORTED;
+    }
     let answer: u64;
     if crate::boot_el() == 2 {
         // SAFETY: the SMC calling convention keeps everything but x0..x17.

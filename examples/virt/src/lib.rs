@@ -1,4 +1,5 @@
-//! Board support for QEMU's `virt` machine: boot, MMU, vectors, GIC, timer, console, cores, PMU, exit.
+//! Board support for QEMU's `virt` machine: boot, MMU, vectors, GIC, timer, console, cores, PMU, exit. With feature `rpi3` or
+//! `rpi4` it is that for a Raspberry Pi: what differs stands in `boards/`, one file a board, and is [`board`] here.
 //!
 //! It is what the examples, the test kernels and the benches stand on; nothing of the tracer is in here, except
 //! [`platform`], the contract's implementation that the tests share. A kernel is:
@@ -16,6 +17,15 @@
 #![no_std]
 #![cfg(target_os = "none")]
 
+#[cfg_attr(feature = "rpi3", path = "../boards/rpi3.rs")]
+#[cfg_attr(
+    all(feature = "rpi4", not(feature = "rpi3")),
+    path = "../boards/rpi4.rs"
+)]
+#[cfg_attr(
+    not(any(feature = "rpi3", feature = "rpi4")),
+    path = "../boards/qemu.rs"
+)]
 pub mod board;
 mod boot;
 pub mod console;
@@ -40,11 +50,10 @@ pub use irq::{restore as irq_restore, save as irq_save};
 pub use mmu::text_alias;
 pub use trap::set_sync_handler;
 
-/// Leaves QEMU with `code` through semihosting; QEMU must run with `-semihosting`.
+/// The end: leaves QEMU with `code` through semihosting (it must run with `-semihosting`), or parks the core of a board.
 pub fn exit(code: u32) -> ! {
-    use qemu_exit::QEMUExit;
     console::flush();
-    qemu_exit::AArch64::new().exit(code)
+    board::leave(code)
 }
 
 /// What a kernel's main function may return, and what that means for QEMU's exit code.

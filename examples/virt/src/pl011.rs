@@ -1,5 +1,5 @@
 //! The PL011 UART. Arm DDI 0183, "PrimeCell UART (PL011) Technical Reference Manual". QEMU's takes characters at once and needs no
-//! baud rate; a board's firmware has set it.
+//! baud rate.
 
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite};
@@ -36,6 +36,8 @@ register_structs! {
         (0x04 => _reserved0),
         (0x18 => flags: ReadOnly<u32, FR::Register>),
         (0x1c => _reserved1),
+        (0x24 => baud_integer: ReadWrite<u32>),
+        (0x28 => baud_fraction: ReadWrite<u32>),
         (0x2c => line: ReadWrite<u32, LCR_H::Register>),
         (0x30 => control: ReadWrite<u32, CR::Register>),
         (0x34 => _reserved2),
@@ -43,6 +45,21 @@ register_structs! {
         (0x3c => @END),
     }
 }
+
+/// Bits a second.
+const BAUD: u32 = 115_200;
+
+/// The divisor for [`BAUD`], sixteen samples a bit: its integer and its fraction in 64ths, rounded.
+const fn divisor(clock: u32) -> (u32, u32) {
+    let sixty_fourths = (clock * 8 / BAUD).div_ceil(2);
+    (sixty_fourths / 64, sixty_fourths % 64)
+}
+
+const _: () = {
+    // The manual's example ("Fractional baud rate register"), for a clock of 4 MHz and 230,400 baud, is at twice this rate.
+    let (integer, fraction) = divisor(2_000_000);
+    assert!(integer == 1 && fraction == 5);
+};
 
 /// One PL011.
 pub struct Pl011 {
@@ -65,11 +82,19 @@ impl Pl011 {
         unsafe { &*registers }
     }
 
-    /// Eight bits, both directions, no FIFOs: switching them on empties them, and what a script sent while the machine
+    /// Eight bits, both directions, [`BAUD`] where the UART's clock in hertz is given; no FIFOs: switching them on empties them, and what a script sent while the machine
     /// started would be lost.
-    pub fn init(&self) {
+    pub fn init(&self, clock: Option<u32>) {
         let registers = self.registers();
+        // What firmware said last is still on the wire.
+        self.flush();
         registers.control.set(0);
+        if let Some(clock) = clock {
+            let (integer, fraction) = divisor(clock);
+            registers.baud_integer.set(integer);
+            registers.baud_fraction.set(fraction);
+        }
+        // Last: writing it is what makes the UART take the divisor ("Line control register").
         registers.line.write(LCR_H::WLEN::EightBit);
         registers
             .control
