@@ -10,8 +10,7 @@ use aarch64_ftrace::callsite::{COMPILED_LITERAL, Layout};
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{Fregs, Ops, notrace};
 use core::arch::asm;
-use core::sync::atomic::{AtomicU32, Ordering};
-use virt::mmu::ALIAS_OFFSET;
+use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 use virt::println;
 
 virt::entry!(main);
@@ -49,6 +48,8 @@ unsafe extern "C" {
 }
 
 static CALLS: AtomicU32 = AtomicU32::new(0);
+/// From the text to its writable alias.
+static DISTANCE: AtomicIsize = AtomicIsize::new(0);
 static TRACER: Ops = Ops::unguarded(tracer);
 // SAFETY: the library's own entry for callsites without a tracer, which is such asm.
 static NOTHING: Ops = unsafe { Ops::direct(ftrace_entry_nop) };
@@ -75,13 +76,13 @@ notrace! {
     }
 
     fn store_word(at: usize, word: u32) {
-        let alias = (at + ALIAS_OFFSET) as *mut u32;
-        // SAFETY: the alias maps all of the RAM writable; the callers give words of a callsite.
+        let alias = at.wrapping_add_signed(DISTANCE.load(Ordering::Relaxed)) as *mut u32;
+        // SAFETY: the alias maps all of the text writable; the callers give words of a callsite.
         unsafe { asm!("str {0:w}, [{1}]", in(reg) word, in(reg) alias, options(nostack, preserves_flags)) };
     }
 
     fn store_literal(at: usize, literal: u64) {
-        let alias = (at + ALIAS_OFFSET) as *mut u64;
+        let alias = at.wrapping_add_signed(DISTANCE.load(Ordering::Relaxed)) as *mut u64;
         // SAFETY: as above.
         unsafe { asm!("str {}, [{}]", in(reg) literal, in(reg) alias, options(nostack, preserves_flags)) };
     }
@@ -235,6 +236,7 @@ fn main() -> Result<(), &'static str> {
     if !FAULTS.contains(&fault) {
         return Err("the command line names no fault");
     }
+    DISTANCE.store(virt::mmu::map_alias(), Ordering::Relaxed);
     // The second core waits for interrupts; without one this fails, and all runs on one core.
     if virt::start_core(1, |_| {}).is_ok() {
         while virt::cores::online() != 0b11 {

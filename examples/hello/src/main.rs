@@ -11,10 +11,10 @@ aarch64_ftrace::reserve_names!(64 * 1024);
 
 struct Board;
 
-// SAFETY: virt maps all RAM a second time, writable, ALIAS_OFFSET higher; only one core runs, and no tasks.
+// SAFETY: virt maps the text a second time, writable, here for good; only one core runs, and no tasks.
 unsafe impl Platform for Board {
     fn patch_begin(&self) -> Result<isize, AliasError> {
-        Ok(virt::mmu::ALIAS_OFFSET as isize)
+        Ok(virt::mmu::map_alias())
     }
 
     fn sync_cores(&self) {}

@@ -13,7 +13,8 @@
         b.lo    7b
 .endm
 
-// addr: the address of a linker symbol, wherever it lies within 4 GiB.
+// addr: the address of a symbol, wherever it lies within 4 GiB: relative to the PC, so it is physical while the MMU is off,
+// and where the kernel runs, however it was linked, once virt_enable_mmu has returned.
 .macro addr reg, symbol
         adrp    \reg, \symbol
         add     \reg, \reg, :lo12:\symbol
@@ -34,6 +35,7 @@ _start:
         bl      virt_to_el1
         bl      virt_build_tables
         bl      virt_enable_mmu
+        bl      virt_relocate
         addr    x0, __bss_start
         addr    x1, __bss_end
 1:      cmp     x0, x1
@@ -119,13 +121,14 @@ virt_to_el1:
         ret
 
 // virt_build_tables
-// Purpose: level 1 with the device window, the RAM by 2 MiB blocks, the same RAM again at ALIAS_OFFSET, and 4 KiB pages
-// where text and rodata lie, so that nothing is both writable and executable through one address.
+// Purpose: level 1 with the device window and the RAM by 2 MiB blocks; text and rodata on their own terms, so that nothing is
+// both writable and executable through one address: by blocks where both end on one, by 4 KiB pages otherwise; and a second,
+// writable view of the text, ALIAS_OFFSET higher, that is complete but for the valid bit of its level 1 slot (mmu.rs).
 // In: MMU off, x30. Out: tables complete in memory. Free: x0-x15. Stack: none.
 //   __page_tables + 0          level 1
 //                 + 0x1000     level 2 of the RAM
 //                 + 0x2000     level 2 of the alias
-//                 + 0x3000...  level 3, one table per 2 MiB of text and rodata
+//                 + 0x3000...  level 3, one table per 2 MiB of text and rodata, then one per 2 MiB of the text's alias
 virt_build_tables:
         addr    x0, __page_tables
         addr    x1, __page_tables_end
@@ -141,15 +144,12 @@ virt_build_tables:
         str     x6, [x0, #{DEVICE_L1}]
         orr     x6, x3, #{TABLE}
         str     x6, [x0, #{RAM_L1}]
-        orr     x6, x4, #{TABLE}
+        orr     x6, x4, #{TABLE_NOT_VALID}
         str     x6, [x0, #{ALIAS_L1}]
 
         ldr     x6, ={RW_BLOCK}
-        ldr     x7, =__ram_end
+        ldr     x7, ={RAM_END}
         mov     x10, x3
-        ldr     x11, ={RAM_BASE}
-        fill    x10, x11, x7, x6, {BLOCK_BYTES}
-        mov     x10, x4
         ldr     x11, ={RAM_BASE}
         fill    x10, x11, x7, x6, {BLOCK_BYTES}
 
@@ -161,27 +161,60 @@ virt_build_tables:
         fill    x10, x11, x7, x6, {BLOCK_BYTES}
 
         addr    x12, __text_start
-        ldr     x11, ={RAM_BASE}
+        addr    x13, __text_end
+        addr    x14, __rodata_end
+        mov     x8, #0
+        ldr     x9, =__text_guarded
+        cbz     x9, 2f
+        mrs     x9, id_aa64pfr1_el1
+        tst     x9, #{PFR1_BT}
+        b.eq    2f
+        mov     x8, #{GUARDED}                  // indirect branches into the text must land on a BTI
+2:      ldr     x11, ={RAM_BASE}
         sub     x11, x12, x11
         lsr     x11, x11, #{BLOCK_SHIFT}
-        add     x10, x3, x11, lsl #3            // the level 2 slot of the first text byte
-        mov     x6, #{TABLE}
-        mov     x11, x5
-        fill    x10, x11, x1, x6, {TABLE_BYTES}
+        add     x15, x4, x11, lsl #3            // the level 2 slots of the first text byte: alias and RAM
+        add     x10, x3, x11, lsl #3
+        orr     x11, x13, x14
+        tst     x11, #({BLOCK_BYTES} - 1)
+        b.ne    3f
 
+        ldr     x6, ={RW_BLOCK}                 // by blocks
+        mov     x11, x12
+        fill    x15, x11, x13, x6, {BLOCK_BYTES}
+        ldr     x6, ={TEXT_BLOCK}
+        orr     x6, x6, x8
+        fill    x10, x12, x13, x6, {BLOCK_BYTES}
+        ldr     x6, ={RO_BLOCK}
+        fill    x10, x12, x14, x6, {BLOCK_BYTES}
+        b       4f
+
+3:      mov     x6, #{TABLE}                    // by pages: tables for the image, then tables for the alias
+        sub     x11, x14, #1
+        lsr     x11, x11, #{BLOCK_SHIFT}
+        sub     x11, x11, x12, lsr #{BLOCK_SHIFT}
+        add     x11, x11, #1
+        add     x7, x5, x11, lsl #{PAGE_SHIFT}
+        mov     x11, x5
+        fill    x10, x11, x7, x6, {TABLE_BYTES}
+        mov     x2, x7
+        fill    x15, x11, x1, x6, {TABLE_BYTES}
+
+        ldr     x6, ={RW_PAGE}
+        mov     x11, x12
+        fill    x2, x11, x13, x6, {PAGE_BYTES}
         mov     x10, x5
         ldr     x6, ={TEXT_PAGE}
-        addr    x7, __text_end
-        fill    x10, x12, x7, x6, {PAGE_BYTES}
+        orr     x6, x6, x8
+        fill    x10, x12, x13, x6, {PAGE_BYTES}
         ldr     x6, ={RO_PAGE}
-        addr    x7, __rodata_end
-        fill    x10, x12, x7, x6, {PAGE_BYTES}
+        fill    x10, x12, x14, x6, {PAGE_BYTES}
         ldr     x6, ={RW_PAGE}
         sub     x7, x12, #1                     // up to the block's end: the rest is data
         orr     x7, x7, #({BLOCK_BYTES} - 1)
         add     x7, x7, #1
         fill    x10, x12, x7, x6, {PAGE_BYTES}
-
+4:
         // Written with the caches off: lines that firmware left behind must not hide it from the walker.
         dmb     sy
         mrs     x9, ctr_el0
@@ -189,33 +222,85 @@ virt_build_tables:
         mov     x10, #4
         lsl     x9, x10, x9
         mov     x2, x0
-2:      dc      ivac, x2
+5:      dc      ivac, x2
         add     x2, x2, x9
         cmp     x2, x1
-        b.lo    2b
+        b.lo    5b
         dsb     sy
         ret
 
 // virt_enable_mmu
-// Purpose: MMU and caches on, with the tables of virt_build_tables.
-// In: EL1, MMU off, x30. Out: MMU, data and instruction cache on, WXN set. Free: x9. Stack: none.
+// Purpose: MMU and caches on, with the tables of virt_build_tables; from here on at the addresses that the kernel runs at.
+// The upper half (TTBR1) of a kernel that runs there is the same table: its addresses differ above the bits that index it.
+// In: EL1, MMU off, x30 physical. Out: MMU, data and instruction cache on, WXN set; a guarded kernel checks branch targets and
+// signs return addresses where the core can. Free: x9-x12. Stack: none.
 virt_enable_mmu:
+        ldr     x11, =__virt_offset
         ldr     x9, ={MAIR}
         msr     mair_el1, x9
         ldr     x9, ={TCR}
-        msr     tcr_el1, x9
+        cbnz    x11, 1f
+        orr     x9, x9, #{TCR_NO_TTBR1}
+1:      msr     tcr_el1, x9
         addr    x9, __page_tables
         msr     ttbr0_el1, x9
-        msr     ttbr1_el1, xzr
+        msr     ttbr1_el1, x9
         isb
         tlbi    vmalle1
         ic      iallu
         dsb     nsh
+        ldr     x12, ={SCTLR}
+        ldr     x9, =__text_guarded
+        cbz     x9, 3f
+        mrs     x9, id_aa64pfr1_el1
+        tst     x9, #{PFR1_BT}
+        b.eq    2f
+        ldr     x9, ={SCTLR_BT}
+        orr     x12, x12, x9
+2:      mrs     x9, id_aa64isar1_el1
+        ldr     x10, ={ISAR1_PAC}
+        and     x9, x9, x10
+        mrs     x10, S3_0_C0_C6_2               // ID_AA64ISAR2_EL1
+        and     x10, x10, #{ISAR2_PAC}
+        orr     x9, x9, x10
+        cbz     x9, 3f
+        ldr     x9, ={PAC_KEY}                  // all keys of all cores alike: a kernel of tests needs no secret
+        msr     S3_0_C2_C1_0, x9                // APIAKeyLo_EL1
+        msr     S3_0_C2_C1_1, x9                // APIAKeyHi_EL1
+        msr     S3_0_C2_C1_2, x9                // APIBKeyLo_EL1
+        msr     S3_0_C2_C1_3, x9                // APIBKeyHi_EL1
+        ldr     x9, ={SCTLR_PAC}
+        orr     x12, x12, x9
+3:      isb
+        msr     sctlr_el1, x12
         isb
-        ldr     x9, ={SCTLR}
-        msr     sctlr_el1, x9
-        isb
+        adr     x9, 4f
+        add     x9, x9, x11
+        br      x9
+4:      bti     j
+        add     x30, x30, x11
         ret
+
+// virt_relocate
+// Purpose: fill the addresses in the data of a position-independent kernel, by its distance from where it was linked.
+// In: MMU on, x30. Out: every R_AARCH64_RELATIVE done (others the linker does not make of a kernel without libraries; one
+// would end here); nothing to do in a kernel that is not position-independent. Free: x0-x6. Stack: none.
+virt_relocate:
+        addr    x0, __rela_start
+        addr    x1, __rela_end
+        addr    x2, __text_start
+        ldr     x3, =__link_base
+        sub     x2, x2, x3
+1:      cmp     x0, x1
+        b.hs    2f
+        ldp     x4, x5, [x0], #16               // offset, type
+        ldr     x6, [x0], #8                    // addend
+        cmp     x5, #{R_AARCH64_RELATIVE}
+        b.ne    virt_park
+        add     x6, x6, x2
+        str     x6, [x4, x2]
+        b       1b
+2:      ret
 
 .ltorg
 .previous

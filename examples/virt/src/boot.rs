@@ -20,15 +20,25 @@ const SCTLR: u64 = SCTLR_RES1
     | SCTLR_EL1::WXN::Enable.value
     | SCTLR_EL1::SA::Enable.value;
 const HALF: u64 = 0xffff;
+/// PACIASP is no landing pad for every kind of branch, at EL0 (BT0) and EL1 (BT1).
+const SCTLR_BT: u64 = 1 << 35 | 1 << 36;
+/// EnIA, EnIB: return addresses are signed and checked.
+const SCTLR_PAC: u64 = 1 << 31 | 1 << 30;
+/// API and APK: EL1 uses pointer authentication and its keys as it likes.
+const HCR_PAC: u64 = 1 << 41 | 1 << 40;
 
 /// Level 1 covers 512 GiB: 64 - 25 = 39 address bits.
-const T0SZ: u64 = 25;
-const TCR: u64 = T0SZ
+const SIZE_OFFSET: u64 = 25;
+const TCR: u64 = SIZE_OFFSET
+    | SIZE_OFFSET << 16
+    | TCR_EL1::TG1::KiB_4.value
+    | TCR_EL1::SH1::Inner.value
+    | TCR_EL1::ORGN1::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
+    | TCR_EL1::IRGN1::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
     | TCR_EL1::TG0::KiB_4.value
     | TCR_EL1::SH0::Inner.value
     | TCR_EL1::ORGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
     | TCR_EL1::IRGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
-    | TCR_EL1::EPD1::DisableTTBR1Walks.value
     | TCR_EL1::IPS::Bits_36.value;
 const MAIR: u64 = MAIR_EL1::Attr0_Device::nonGathering_nonReordering_EarlyWriteAck.value
     | MAIR_EL1::Attr1_Normal_Inner::WriteBack_NonTransient_ReadWriteAlloc.value
@@ -38,7 +48,7 @@ global_asm!(
     include_str!("boot.S"),
     CORE_MASK = const 0xff,
     EL2 = const 2 << 2,
-    HCR = const HCR_EL2::RW::EL1IsAarch64.value,
+    HCR = const HCR_EL2::RW::EL1IsAarch64.value | HCR_PAC,
     CNTHCTL = const CNTHCTL_EL2::EL1PCTEN::SET.value | CNTHCTL_EL2::EL1PCEN::SET.value,
     // CPTR_EL2: the bits that are RES1 when E2H is 0, and no trap.
     CPTR = const 0x33ff,
@@ -58,11 +68,14 @@ global_asm!(
     PAGE_BYTES = const mmu::PAGE_BYTES,
     BLOCK_BYTES = const mmu::BLOCK_BYTES,
     BLOCK_SHIFT = const mmu::BLOCK_BYTES.trailing_zeros(),
+    PAGE_SHIFT = const mmu::PAGE_BYTES.trailing_zeros(),
     RAM_BASE = const board::RAM_BASE,
+    RAM_END = const board::RAM_BASE + mmu::RAM_BYTES,
     DEVICE_L1 = const mmu::level1_slot(board::DEVICE_BASE),
     RAM_L1 = const mmu::level1_slot(board::RAM_BASE),
     ALIAS_L1 = const mmu::level1_slot(board::RAM_BASE + ALIAS_OFFSET),
     TABLE = const mmu::TABLE,
+    TABLE_NOT_VALID = const mmu::TABLE & !mmu::VALID,
     DEVICE_BLOCK = const board::DEVICE_BASE as u64 | mmu::DEVICE | mmu::BLOCK,
     DEVICE_ATTRIBUTES = const mmu::DEVICE | mmu::BLOCK,
     DEVICES_IN_RAM = const board::DEVICES_IN_RAM.start,
@@ -71,10 +84,22 @@ global_asm!(
     RW_PAGE = const mmu::RW | mmu::PAGE,
     RO_PAGE = const mmu::RO | mmu::PAGE,
     TEXT_PAGE = const mmu::TEXT | mmu::PAGE,
+    RO_BLOCK = const mmu::RO | mmu::BLOCK,
+    TEXT_BLOCK = const mmu::TEXT | mmu::BLOCK,
+    GUARDED = const mmu::GUARDED,
+    // ID_AA64PFR1_EL1.BT, ID_AA64ISAR1_EL1.API and APA, ID_AA64ISAR2_EL1.APA3.
+    PFR1_BT = const 0xf,
+    ISAR1_PAC = const 0xff0,
+    ISAR2_PAC = const 0xf000,
+    SCTLR_BT = const SCTLR_BT,
+    SCTLR_PAC = const SCTLR_PAC,
+    PAC_KEY = const 0x5ca1_ab1e_0ddb_a115u64,
+    R_AARCH64_RELATIVE = const 1027,
     CTR_DMINLINE_SHIFT = const 16,
     CTR_DMINLINE_BITS = const 4,
     MAIR = const MAIR,
     TCR = const TCR,
+    TCR_NO_TTBR1 = const TCR_EL1::EPD1::DisableTTBR1Walks.value,
     SCTLR = const SCTLR,
 );
 

@@ -81,7 +81,9 @@ pub fn start_core(core: usize, main: fn(usize)) -> Result<(), StartError> {
     }
     let slot = MAINS.get(core).ok_or(StartError::TooMany { core })?;
     *slot.lock() = Some(main);
-    let entry = virt_secondary as *const () as u64;
+    let entry = virt_secondary as *const () as usize;
+    // The core arrives with its MMU off.
+    let entry = crate::mmu::physical(entry).unwrap_or(entry) as u64;
     match psci(CPU_ON_64, core as u64, entry, core as u64) {
         0 => Ok(()),
         code => Err(StartError::Firmware { core, code }),

@@ -18,7 +18,7 @@ unsafe extern "C" {
 /// Gives the allocator its memory; boot calls it once.
 pub(crate) fn init() {
     let start = &raw mut __heap_start;
-    let bytes = mmu::ram().end - start as usize;
+    let bytes = mmu::ram_end() - start as usize;
     // SAFETY: from __heap_start to the end of the RAM nothing else lies, and boot calls this once.
     irq::masked(|| unsafe { GLOBAL.0.lock().init(start, bytes) });
 }

@@ -6,11 +6,15 @@ use aarch64_ftrace::{AliasError, Platform};
 /// QEMU's virt machine, for kernels that never switch tasks inside a tracer: [`Platform::synchronize`] counts on that.
 pub struct Virt;
 
-// SAFETY: the alias of `boot.S` is permanent, maps all of the RAM, and has the text's own memory type, cacheability and
+// SAFETY: between the two calls `mmu` maps the text's alias for every core, with the text's own memory type, cacheability and
 // shareability; `cores::synchronize` waits until each other running core has taken an interrupt; cores are numbered.
 unsafe impl Platform for Virt {
     fn patch_begin(&self) -> Result<isize, AliasError> {
-        Ok(mmu::ALIAS_OFFSET as isize)
+        Ok(mmu::map_alias())
+    }
+
+    fn patch_end(&self) {
+        mmu::unmap_alias();
     }
 
     fn sync_cores(&self) {

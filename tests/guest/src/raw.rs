@@ -17,17 +17,19 @@ pub fn literal(at: usize) -> u64 {
 
 /// Overwrites an instruction word through the writable alias and makes this core fetch it.
 pub fn overwrite_insn(at: usize, insn: Insn) {
-    let alias = virt::text_alias(at).cast::<u32>();
+    let alias = at.wrapping_add_signed(virt::mmu::map_alias()) as *mut u32;
     // SAFETY: the guest's own callsite, aligned, on the only running core.
     unsafe { alias.write_volatile(insn.0) };
+    virt::mmu::unmap_alias();
     publish(at);
 }
 
 /// Overwrites a literal through the writable alias.
 pub fn overwrite_literal(at: usize, value: u64) {
-    let alias = virt::text_alias(at).cast::<u64>();
+    let alias = at.wrapping_add_signed(virt::mmu::map_alias()) as *mut u64;
     // SAFETY: as `overwrite_insn`.
     unsafe { alias.write_volatile(value) };
+    virt::mmu::unmap_alias();
     publish(at);
 }
 

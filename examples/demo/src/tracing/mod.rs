@@ -11,12 +11,16 @@ use virt::{cores, irq, mmu, timer};
 
 struct Kernel;
 
-// SAFETY: virt's alias maps all of the RAM, writable, with the text's own memory type; `cores::synchronize` interrupts each
+// SAFETY: between the two calls `mmu` maps the text's alias for every core, with the text's own memory type; `cores::synchronize` interrupts each
 // other running core and waits for it; cores are numbered. `synchronize` keeps its default, no: tasks lose the core
 // inside tracers.
 unsafe impl Platform for Kernel {
     fn patch_begin(&self) -> Result<isize, AliasError> {
-        Ok(mmu::ALIAS_OFFSET as isize)
+        Ok(mmu::map_alias())
+    }
+
+    fn patch_end(&self) {
+        mmu::unmap_alias();
     }
 
     fn sync_cores(&self) {
