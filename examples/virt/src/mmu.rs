@@ -203,20 +203,14 @@ impl Mapping {
         self.bits() & PXN == 0
     }
 
-    /// Changes the descriptor's bits, with the break between that the architecture asks for.
+    /// Changes permissions, which needs no break between: output address, memory type and size stay.
     ///
     /// # Safety
-    /// Nobody uses the memory meanwhile, nor this core's stack and text stand in it; the new bits are those of memory that is
-    /// used as before.
+    /// What the memory is used for must go on being allowed, on every core.
     pub unsafe fn change(&self, set: u64, clear: u64) {
-        let bits = self.bits();
-        irq::masked(|| {
-            self.descriptor.store(0, Ordering::Relaxed);
-            barrier::dsb(barrier::ISHST);
-            invalidate_all();
-            self.descriptor.store(bits & !clear | set, Ordering::Relaxed);
-            barrier::dsb(barrier::ISHST);
-            barrier::isb(barrier::SY);
-        });
+        self.descriptor
+            .store(self.bits() & !clear | set, Ordering::Relaxed);
+        barrier::dsb(barrier::ISHST);
+        invalidate_all();
     }
 }
