@@ -150,7 +150,7 @@ fn invalidate_all() {
 
 fn level1() -> &'static [AtomicU64] {
     // SAFETY: boot.S built the table there, and from then on it is only used through these atomics.
-    unsafe { &*(&raw const __page_tables) }
+    unsafe { &__page_tables }
 }
 
 fn alias_slot() -> &'static AtomicU64 {

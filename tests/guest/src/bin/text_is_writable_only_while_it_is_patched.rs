@@ -29,14 +29,24 @@ unsafe impl Platform for Watched {
     fn patch_begin(&self) -> Result<isize, AliasError> {
         let distance = Virt.patch_begin()?;
         DISTANCE.store(distance as usize, SeqCst);
-        if WATCH.swap(false, SeqCst) {
+        if WATCH.load(SeqCst) {
             look(distance);
         }
         Ok(distance)
     }
 
     fn patch_end(&self) {
+        let watched = WATCH.swap(false, SeqCst);
+        let alias = place().wrapping_add(DISTANCE.load(SeqCst));
+        // Both cores have it in their TLBs at the very end.
+        let both = || (fault::store(alias, subject_word()), on_other_core(alias));
+        let before = watched.then(both);
         Virt.patch_end();
+        if let Some((None, None)) = before {
+            let (own, other) = both();
+            let mut seen = SEEN.lock();
+            seen[4..].copy_from_slice(&[own, other]);
+        }
     }
 
     fn sync_cores(&self) {
@@ -52,7 +62,7 @@ static FTRACE: Ftrace = Ftrace::new(&Watched);
 static TRACER: Ops = Ops::new(guest::count);
 static DISTANCE: AtomicUsize = AtomicUsize::new(0);
 static WATCH: AtomicBool = AtomicBool::new(false);
-static SEEN: Mutex<[Option<Fault>; 4]> = Mutex::new([None; 4]);
+static SEEN: Mutex<[Option<Fault>; 6]> = Mutex::new([None; 6]);
 
 /// What core 1 is to store to; zero when it is done.
 static TASK: AtomicUsize = AtomicUsize::new(0);
@@ -106,7 +116,7 @@ fn look(distance: isize) {
         fault::store(alias(&raw const CONSTANT as usize), CONSTANT),
         fault::store(alias(&raw const DATA as usize), RET as u32),
     ];
-    *SEEN.lock() = tried;
+    SEEN.lock()[..4].copy_from_slice(&tried);
 }
 
 fn say(what: &str, at: usize, fault: Option<Fault>) {
@@ -155,11 +165,13 @@ fn main() {
     let distance = DISTANCE.load(SeqCst) as isize;
     let alias = |at: usize| at.wrapping_add_signed(distance);
     println!("within init");
-    let [own, other, rodata, writable] = *SEEN.lock();
+    let [own, other, rodata, writable, own_after, other_after] = *SEEN.lock();
     say("alias of text", alias(at), own);
     say("on the other core", alias(at), other);
     say("alias of rodata", alias(constant), rodata);
     say("alias of data", alias(data), writable);
+    say("alias of text, closed again", alias(at), own_after);
+    say("on the other core", alias(at), other_after);
     let gone = |what: &str| {
         println!("{what}");
         say(
@@ -171,7 +183,6 @@ fn main() {
         call();
     };
     gone("after init");
-    WATCH.store(true, SeqCst);
     let on = FTRACE.register(&TRACER, &Filter::at(&[at]));
     println!("on: {:?}", on.map(|applied| applied.enabled));
     gone("after register");
