@@ -92,6 +92,14 @@ pub fn store(at: usize, word: u32) -> Option<Fault> {
     })
 }
 
+/// Loads a word.
+pub fn load(at: usize) -> Option<Fault> {
+    caught(|| {
+        // SAFETY: a load of memory that nothing happens by, or a fault.
+        unsafe { asm!("ldr wzr, [{}]", in(reg) at, options(nostack, preserves_flags)) }
+    })
+}
+
 /// Calls a function that does nothing (its first instruction may be a RET) by BLR.
 pub fn call(at: usize) -> Option<Fault> {
     caught(|| {

@@ -38,8 +38,8 @@ unsafe impl Platform for Watched {
     fn patch_end(&self) {
         let watched = WATCH.swap(false, SeqCst);
         let alias = place().wrapping_add(DISTANCE.load(SeqCst));
-        // Both cores have it in their TLBs at the very end.
-        let both = || (fault::store(alias, subject_word()), on_other_core(alias));
+        // Both cores have it in their TLBs at the very end. Loads, because QEMU forgets soon that it may store to code.
+        let both = || (fault::load(alias), on_other_core(alias | LOAD));
         let before = watched.then(both);
         Virt.patch_end();
         if let Some((None, None)) = before {
@@ -64,6 +64,8 @@ static DISTANCE: AtomicUsize = AtomicUsize::new(0);
 static WATCH: AtomicBool = AtomicBool::new(false);
 static SEEN: Mutex<[Option<Fault>; 6]> = Mutex::new([None; 6]);
 
+/// With the address: load, do not store.
+const LOAD: usize = 1;
 /// What core 1 is to store to; zero when it is done.
 static TASK: AtomicUsize = AtomicUsize::new(0);
 static ANSWER: Mutex<Option<Fault>> = Mutex::new(None);
@@ -71,8 +73,8 @@ static ANSWER: Mutex<Option<Fault>> = Mutex::new(None);
 static CONSTANT: u32 = 0x1234;
 /// A function in data, a page of its own.
 #[repr(align(4096))]
-struct Page([AtomicUsize; 512]);
-static DATA: Page = Page([const { AtomicUsize::new(RET) }; 512]);
+struct Page(AtomicUsize);
+static DATA: Page = Page(AtomicUsize::new(RET));
 const RET: usize = 0xd65f_03c0;
 
 #[inline(never)]
@@ -85,7 +87,10 @@ fn other_core(_: usize) {
     loop {
         let at = TASK.load(SeqCst);
         if at != 0 {
-            *ANSWER.lock() = fault::store(at, subject_word());
+            *ANSWER.lock() = match at & LOAD {
+                0 => fault::store(at, subject_word()),
+                _ => fault::load(at & !LOAD),
+            };
             TASK.store(0, SeqCst);
         }
     }
@@ -148,6 +153,7 @@ fn main() {
         fault::store(constant, CONSTANT),
     );
     let data = &raw const DATA as usize;
+    println!("  a RET: {}", DATA.0.load(SeqCst) == RET);
     say("call of data", data, fault::call(data));
     let Some(mapping) = Mapping::of(data) else {
         panic!("data is mapped");
