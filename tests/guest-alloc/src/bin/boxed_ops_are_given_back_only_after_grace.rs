@@ -25,7 +25,11 @@ static ASKED: AtomicU32 = AtomicU32::new(0);
 // SAFETY: virt's permanent alias; one core, no tasks, so that `true` holds at any time, and `false` is always allowed.
 unsafe impl Platform for Unsure {
     fn patch_begin(&self) -> Result<isize, AliasError> {
-        Ok(virt::mmu::ALIAS_OFFSET as isize)
+        Ok(virt::mmu::map_alias())
+    }
+
+    fn patch_end(&self) {
+        virt::mmu::unmap_alias();
     }
 
     fn sync_cores(&self) {}
