@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, demo, emu_check, litmus, setup, test, ui};
+use crate::{bench, board, demo, emu_check, litmus, setup, test, ui};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -35,6 +36,17 @@ enum Task {
         /// One JSON object a line on stdout, and nothing else there.
         #[arg(long)]
         json: bool,
+        /// The tables out of what a board printed: the text from its serial line.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        log: Option<PathBuf>,
+    },
+    /// Build an image that a Raspberry Pi boots from its card, and say how.
+    Board {
+        #[arg(value_enum)]
+        board: board::Board,
+        /// Name of its binary: bench-table, hello, or a guest of tests/guest.
+        #[arg(long, default_value = "bench-table")]
+        kernel: String,
     },
     /// Judge the patch sequences of tests/litmus in the Arm memory model (herd7).
     Litmus {
@@ -88,7 +100,11 @@ impl Cli {
             }
             Task::Demo => demo::demo(&setup::ready(self.way)?),
             Task::Shell => demo::shell(&setup::ready(self.way)?),
-            Task::Bench { json } => {
+            Task::Board { board, kernel } => {
+                board::run(&setup::compiler(self.way)?, board, &kernel)
+            }
+            Task::Bench { log: Some(log), .. } => bench::log::show(&log),
+            Task::Bench { json, log: None } => {
                 if json {
                     ui::say_on_stderr();
                 }

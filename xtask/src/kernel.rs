@@ -127,7 +127,25 @@ pub fn build(
     target: Target,
     profile: Profile,
 ) -> Result<Vec<Kernel>> {
+    build_for(toolchain, packages, binary, target, profile, None)
+}
+
+/// As [`build`], for a board: the packages' feature of that name. Without one for QEMU's virt machine.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_for(
+    toolchain: &Toolchain,
+    packages: &[&str],
+    binary: Option<&str>,
+    target: Target,
+    profile: Profile,
+    board: Option<&str>,
+) -> Result<Vec<Kernel>> {
     let mut command = cargo(toolchain, "build", target)?;
+    if let Some(board) = board {
+        command.args(["--features", board]);
+    }
     command
         .args(["--profile", profile.name()])
         .arg("--message-format=json-render-diagnostics");
@@ -144,7 +162,7 @@ pub fn build(
     }
     let mut kernels = Vec::new();
     for (name, path) in executables(&captured.stdout) {
-        kernels.push(with_names(&name, &path, target, profile)?);
+        kernels.push(with_names(&name, &path, target, profile, board)?);
     }
     if kernels.is_empty() {
         bail!("`{}` built no kernel", proc::line(&command));
@@ -172,9 +190,16 @@ fn executables(messages: &str) -> Vec<(String, PathBuf)> {
 }
 
 /// A copy with the table of names in it: cargo's own file stays as the linker left it.
-fn with_names(name: &str, built: &Path, target: Target, profile: Profile) -> Result<Kernel> {
+fn with_names(
+    name: &str,
+    built: &Path,
+    target: Target,
+    profile: Profile,
+    board: Option<&str>,
+) -> Result<Kernel> {
     let folder = target_dir()
         .join("named")
+        .join(board.unwrap_or_default())
         .join(target.to_string())
         .join(profile.name());
     fs::create_dir_all(&folder)?;

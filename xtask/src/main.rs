@@ -1,6 +1,7 @@
 //! Set-up, demo, test and bench of aarch64-ftrace.
 
 mod bench;
+mod board;
 mod cli;
 mod demo;
 mod emu_check;

@@ -54,6 +54,8 @@ impl Default for Machine {
 pub enum Outcome {
     /// The kernel left through semihosting, or QEMU gave up, with this code.
     Exit(i32),
+    /// The kernel of a board said that it has ended, with this code.
+    Parked(i32),
     /// A signal ended QEMU.
     Signal,
     /// It took too long.
@@ -66,6 +68,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(code) => write!(f, "exit code {code}"),
+            Self::Parked(code) => write!(f, "parked, code {code}"),
             Self::Signal => write!(f, "ended by a signal"),
             Self::Timeout(limit) => write!(f, "no end after {} s", limit.as_secs()),
             Self::Flood => write!(f, "more than {} MiB on the console", CONSOLE_LIMIT >> 20),
@@ -150,8 +153,15 @@ pub fn command(machine: &Machine, elf: &Path) -> Command {
 /// # Errors
 /// When QEMU cannot be started. How the kernel ended is in the result.
 pub fn boot(machine: &Machine, elf: &Path, script: Option<Script>) -> Result<Finished> {
+    watch(command(machine, elf), machine.limit, script)
+}
+
+/// Runs a command line of QEMU's until it ends, or its kernel says so, or the time is over.
+///
+/// # Errors
+/// As [`boot`].
+pub fn watch(mut command: Command, limit: Duration, script: Option<Script>) -> Result<Finished> {
     let start = Instant::now();
-    let mut command = command(machine, elf);
     let shown = proc::line(&command);
     let mut child = command
         .stdin(Stdio::piped())
@@ -180,8 +190,8 @@ pub fn boot(machine: &Machine, elf: &Path, script: Option<Script>) -> Result<Fin
     let mut typist = script.map(Typist::new);
     let mut bytes = Vec::new();
     let outcome = loop {
-        let Some(left) = machine.limit.checked_sub(start.elapsed()) else {
-            break Outcome::Timeout(machine.limit);
+        let Some(left) = limit.checked_sub(start.elapsed()) else {
+            break Outcome::Timeout(limit);
         };
         match receive.recv_timeout(left) {
             Ok(chunk) => {
@@ -189,13 +199,16 @@ pub fn boot(machine: &Machine, elf: &Path, script: Option<Script>) -> Result<Fin
                 if bytes.len() > CONSOLE_LIMIT {
                     break Outcome::Flood;
                 }
+                if let Some(code) = parked(&bytes) {
+                    break Outcome::Parked(code);
+                }
                 if let Some(line) = typist.as_mut().and_then(|typist| typist.next(&bytes)) {
                     // A kernel that has left reads no more: its exit code tells, not the broken pipe.
                     let _ = stdin.write_all(line.as_bytes());
                     let _ = stdin.flush();
                 }
             }
-            Err(RecvTimeoutError::Timeout) => break Outcome::Timeout(machine.limit),
+            Err(RecvTimeoutError::Timeout) => break Outcome::Timeout(limit),
             Err(RecvTimeoutError::Disconnected) => {
                 let status = child.wait().context("cannot wait for QEMU")?;
                 break status.code().map_or(Outcome::Signal, Outcome::Exit);
@@ -209,6 +222,18 @@ pub fn boot(machine: &Machine, elf: &Path, script: Option<Script>) -> Result<Fin
         outcome,
         time: start.elapsed(),
     })
+}
+
+/// The code in the last line of a board's kernel (`leave` in examples/virt/boards/raspberry.rs), which cannot end QEMU.
+fn parked(console: &[u8]) -> Option<i32> {
+    let last = console
+        .strip_suffix(b"\n")?
+        .rsplit(|byte| *byte == b'\n')
+        .next()?;
+    let rest = std::str::from_utf8(last)
+        .ok()?
+        .strip_prefix("board: done, code ")?;
+    rest.split(';').next()?.parse().ok()
 }
 
 fn stop(child: &mut Child) {
@@ -275,6 +300,14 @@ mod tests {
             line.contains("-icount shift=0") && line.ends_with("-kernel /k"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_board_has_ended_when_its_last_line_is_complete() {
+        assert_eq!(parked(b"x\r\nboard: done, code 0; this core"), None);
+        assert_eq!(parked(b"x\r\nboard: done, code 101; parked\r\n"), Some(101));
+        assert_eq!(parked(b"not board: done, code 0; parked\r\n"), None);
+        assert_eq!(parked(b"board: done, code 0; parked\r\nmore\r\n"), None);
     }
 
     #[test]

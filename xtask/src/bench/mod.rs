@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the seed patch's table out of our own kernels, beside Linux's.
 
+pub mod log;
 mod reference;
 mod table;
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::Tally;
+use crate::board::Board;
 use crate::kernel::{self, LIBRARY, Target};
 use crate::proc;
 use crate::setup::setup_dir;
@@ -76,6 +77,18 @@ pub fn clippy(tally: &mut Tally, toolchain: &Toolchain) {
                 quiet(command.args(["--", "-D", "warnings"]))?;
             }
             Ok(())
+        });
+    }
+    clippy_boards(tally, toolchain);
+}
+
+/// clippy for what only the images for boards have.
+fn clippy_boards(tally: &mut Tally, toolchain: &Toolchain) {
+    for board in Board::ALL {
+        tally.step(&format!("clippy, board {}", board.name()), || {
+            let mut command = kernel::cargo(toolchain, "clippy", Target::Softfloat)?;
+            command.args(["-p", "bench-table", "--features", board.name()]);
+            quiet(command.args(["--", "-D", "warnings"]))
         });
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, step by step, with one closing line.
 
+mod boards;
 mod boots;
 mod host;
 
@@ -33,12 +34,14 @@ pub enum Part {
     Elf,
     /// The guest kernels, booted.
     Guests,
+    /// Images for boards, booted in QEMU.
+    Boards,
     /// The executed order of patching.
     EmuCheck,
 }
 
 impl Part {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -48,6 +51,7 @@ impl Part {
         Self::Stable,
         Self::Elf,
         Self::Guests,
+        Self::Boards,
         Self::EmuCheck,
     ];
 }
@@ -179,6 +183,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Stable => host::stable(&mut tally, &ready.toolchain),
             Part::Elf => boots::elf(&mut tally, &ready.toolchain),
             Part::Guests => boots::guests(&mut tally, ready, options.guest.as_deref()),
+            Part::Boards => boards::check(&mut tally, ready),
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
         }
     }
