@@ -177,7 +177,7 @@ pub fn run(toolchain: &Toolchain, board: Board, kernel: &str) -> Result<()> {
         say(format!("  names: {names}"));
     }
     say(format!(
-        "\n{}\n  {}/kernel8.img  {} bytes\n  {0}/config.txt",
+        "\n{0}\n  {1}/kernel8.img  {2} bytes\n  {1}/config.txt",
         bold("for the card"),
         card.display(),
         fs::metadata(&image)?.len()
