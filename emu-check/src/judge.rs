@@ -1,10 +1,6 @@
 //! The rules of patching, as a machine that is fed every store to text and every barrier, in order.
 //!
-//! A written word goes through these steps on the core that wrote it:
-//!
-//! ```text
-//! Stored -- DC CVAU of its line --> Cleaned -- DSB --> Unified -- IC IVAU of its line --> Invalidated -- DSB --> Done
-//! ```
+//! The steps of a written word are in `steps.rs`, what may be written where in `stores.rs`; here is when it must be done.
 //!
 //! A word that may be exchanged while it is executed (NOP, BL) must be Done, and every running core must have taken a
 //! context synchronisation event since then, when the call that patched it returns. Any other word must be Done, and the
@@ -16,51 +12,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::image::{Image, Role};
-use crate::insn::{self, MOV_X9_X30, NOP};
+use crate::insn::NOP;
+
+mod steps;
+mod stores;
+
+pub use steps::Cache;
+use steps::{Step, Written};
+pub use stores::Store;
 
 /// More stack than the tracer's own frames ever take: a return further up is another stack's.
 const STACK_REACH: u64 = 64 << 10;
 const SHOWN: usize = 200;
-const COMPILED_LITERAL: u64 = (NOP as u64) << 32 | NOP as u64;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Stored,
-    Cleaned,
-    Unified,
-    Invalidated,
-    Done(u64),
-}
-
-impl Step {
-    fn missing(self) -> &'static str {
-        match self {
-            Self::Stored => "DC CVAU of its line after the store",
-            Self::Cleaned => "DSB after DC CVAU",
-            Self::Unified => "IC IVAU of its line after DC CVAU and DSB",
-            Self::Invalidated => "DSB after IC IVAU",
-            Self::Done(_) => "nothing",
-        }
-    }
-}
-
-struct Written {
-    core: usize,
-    step: Step,
-    /// Its line was invalidated while the cleaning was not waited for.
-    hasty: bool,
-    exchangeable: bool,
-}
-
-impl Written {
-    fn missing(&self) -> &'static str {
-        if self.hasty {
-            "DSB between DC CVAU and IC IVAU"
-        } else {
-            self.step.missing()
-        }
-    }
-}
 
 #[derive(Default)]
 struct Site {
@@ -94,37 +57,6 @@ pub struct Totals {
     pub executed: u64,
     pub unreturned: u64,
     pub violations: u64,
-}
-
-/// CTR_EL0's part.
-#[derive(Clone, Copy)]
-pub struct Cache {
-    pub data_line: u64,
-    pub code_line: u64,
-    pub needs_clean: bool,
-    pub needs_invalidate: bool,
-}
-
-impl Cache {
-    pub fn from_ctr(ctr: u64) -> Self {
-        Self {
-            data_line: 4 << (ctr >> 16 & 0xf),
-            code_line: 4 << (ctr & 0xf),
-            needs_clean: ctr >> 28 & 1 == 0,
-            needs_invalidate: ctr >> 29 & 1 == 0,
-        }
-    }
-}
-
-/// A store, as the core made it.
-pub struct Store {
-    pub core: usize,
-    pub at: u64,
-    pub bytes: u64,
-    pub value: u64,
-    pub sp: u64,
-    /// What stands at an ops' address: its entry, if it can be read.
-    pub entry_of: fn(u64) -> Option<u64>,
 }
 
 pub struct Judge {
@@ -184,206 +116,6 @@ impl Judge {
 
     pub fn stop(&mut self, core: usize) {
         self.cores[core].running = false;
-    }
-
-    pub fn clean(&mut self, core: usize, at: u64) {
-        self.event(core);
-        let size = self.cache.map_or(64, |cache| cache.data_line);
-        self.advance(core, Some((at, size)), |word| {
-            (word.step == Step::Stored).then_some(Step::Cleaned)
-        });
-    }
-
-    pub fn invalidate(&mut self, core: usize, at: Option<u64>) {
-        self.event(core);
-        let size = self.cache.map_or(64, |cache| cache.code_line);
-        self.advance(core, at.map(|at| (at, size)), |word| {
-            word.hasty |= word.step == Step::Cleaned;
-            word.hasty &= word.step != Step::Unified;
-            (word.step == Step::Unified).then_some(Step::Invalidated)
-        });
-    }
-
-    pub fn complete(&mut self, core: usize) {
-        let now = self.event(core);
-        self.cores[core].ordered = now;
-        let needs_invalidate = self.cache.is_none_or(|cache| cache.needs_invalidate);
-        self.advance(core, None, |word| match word.step {
-            Step::Cleaned if needs_invalidate => Some(Step::Unified),
-            Step::Cleaned | Step::Invalidated => Some(Step::Done(now)),
-            _ => None,
-        });
-    }
-
-    fn advance(
-        &mut self,
-        core: usize,
-        line: Option<(u64, u64)>,
-        next: impl Fn(&mut Written) -> Option<Step>,
-    ) {
-        let range = line.map_or(0..u64::MAX, |(at, size)| {
-            let start = at & !(size - 1);
-            start..start + size
-        });
-        for (_, word) in self.pending.range_mut(range) {
-            if word.core == core
-                && let Some(step) = next(word)
-            {
-                word.step = step;
-            }
-        }
-    }
-
-    pub fn order(&mut self, core: usize) {
-        self.cores[core].ordered = self.event(core);
-    }
-
-    pub fn synchronise(&mut self, core: usize) {
-        self.cores[core].synchronised = self.event(core);
-    }
-
-    /// A store that touches the text.
-    pub fn store(&mut self, store: &Store) {
-        let now = self.event(store.core);
-        let state = &mut self.cores[store.core];
-        if state.batch.is_none() {
-            state.batch = Some(store.sp);
-            self.totals.batches += 1;
-        }
-        match (self.image.roles.get(&store.at).copied(), store.bytes) {
-            (Some(Role::Literal(index)), 8) if store.at.is_multiple_of(8) => {
-                self.literal(index, store, now)
-            }
-            (Some(Role::Mov(index)), 4) => {
-                self.word(store);
-                self.mov(index, store);
-            }
-            (Some(Role::Branch(index)), 4) => {
-                self.word(store);
-                self.branch(index, store);
-            }
-            (Some(Role::Literal(_)), bytes) => {
-                let what = format!(
-                    "literal written by a store of {bytes} bytes: one aligned 64-bit store is needed"
-                );
-                self.violation(store.core, store.at, what);
-            }
-            (Some(_), bytes) => {
-                let what = format!(
-                    "instruction word written by a store of {bytes} bytes: one aligned 32-bit store is needed"
-                );
-                self.violation(store.core, store.at, what);
-            }
-            (None, bytes) => {
-                let what = format!("{bytes} bytes of text written that are no callsite's");
-                self.violation(store.core, store.at, what);
-            }
-        }
-    }
-
-    fn literal(&mut self, index: usize, store: &Store, now: u64) {
-        self.totals.literals += 1;
-        let compiled = store.value == COMPILED_LITERAL;
-        let entry = if compiled {
-            None
-        } else {
-            (store.entry_of)(store.value)
-        };
-        let valid = entry.is_some_and(|entry| self.image.text.contains(&entry) && entry % 4 == 0);
-        let site = &mut self.sites[index];
-        site.literal = Some(store.value);
-        if !self.init_over {
-            site.first.get_or_insert(store.value);
-        }
-        site.literal_at = now;
-        site.literal_by = store.core;
-        site.valid = valid;
-        let enabled = site.branch;
-        if !valid && (!compiled || enabled) {
-            let what = format!("literal {:#x} is no initialised ops", store.value);
-            self.violation(store.core, store.at, what);
-        }
-    }
-
-    /// An instruction word: what every one needs.
-    fn word(&mut self, store: &Store) {
-        self.totals.words += 1;
-        let slot = (store.at - self.image.text.start) as usize / 4;
-        let new = store.value as u32;
-        let old = core::mem::replace(&mut self.text[slot], new);
-        let clean = self.cache.is_none_or(|cache| cache.needs_clean);
-        let exchangeable = insn::exchangeable(old) && insn::exchangeable(new);
-        self.cold.remove(&store.at);
-        self.pending.insert(
-            store.at,
-            Written {
-                core: store.core,
-                step: if clean { Step::Stored } else { Step::Cleaned },
-                hasty: false,
-                exchangeable,
-            },
-        );
-    }
-
-    fn mov(&mut self, index: usize, store: &Store) {
-        let word = store.value as u32;
-        self.sites[index].mov = word == MOV_X9_X30;
-        self.cores[store.core].wrote_mov = true;
-        match word {
-            MOV_X9_X30 if self.init_over => {
-                self.violation(store.core, store.at, "MOV X9, X30 written after init");
-            }
-            MOV_X9_X30 | NOP => {}
-            _ => {
-                let what =
-                    format!("word {word:#010x} written: only MOV X9, X30 and NOP may stand here");
-                self.violation(store.core, store.at, what);
-            }
-        }
-    }
-
-    fn branch(&mut self, index: usize, store: &Store) {
-        let word = store.value as u32;
-        self.sites[index].branch = word != NOP;
-        if word == NOP {
-            return;
-        }
-        let Some(target) = insn::bl_target(store.at, word) else {
-            let what = format!("word {word:#010x} written: only NOP and BL may stand here");
-            self.violation(store.core, store.at, what);
-            return;
-        };
-        let site = &self.sites[index];
-        let entry = site.literal.filter(|_| site.valid).and_then(store.entry_of);
-        let unordered =
-            site.literal_by == store.core && site.literal_at > self.cores[store.core].ordered;
-        let (mov, valid) = (site.mov, site.valid && site.literal != site.first);
-        if !self.image.trampolines.contains(&target) && entry != Some(target) {
-            let what = format!(
-                "BL to {target:#x}: neither ftrace_caller nor the entry of this callsite's ops"
-            );
-            self.violation(store.core, store.at, what);
-        }
-        if !mov {
-            self.violation(
-                store.core,
-                store.at,
-                "BL written, MOV X9, X30 is missing before it",
-            );
-        }
-        if !valid {
-            self.violation(
-                store.core,
-                store.at,
-                "BL written before its literal points to an ops",
-            );
-        } else if unordered {
-            self.violation(
-                store.core,
-                store.at,
-                "missing DMB ISHST between the literal's store and the BL's",
-            );
-        }
     }
 
     /// A core executes a callsite's first or second word.

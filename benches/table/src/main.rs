@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod ballast;
 mod measure;
+mod rows;
 
 use aarch64_ftrace::{Filter, Ftrace, Ops, TracerFn};
 use core::arch::global_asm;
@@ -27,26 +28,6 @@ const TARGET: &str = if cfg!(target_feature = "neon") {
 } else {
     "softfloat"
 };
-
-/// Rows of the patch's table, and three more: relevant and irrelevant tracers.
-const ROWS: [(usize, usize); 16] = [
-    (0, 0),
-    (0, 1),
-    (0, 2),
-    (0, 10),
-    (0, 100),
-    (1, 0),
-    (1, 1),
-    (1, 2),
-    (1, 10),
-    (1, 100),
-    (2, 0),
-    (10, 0),
-    (100, 0),
-    (2, 10),
-    (2, 100),
-    (10, 100),
-];
 
 // A tracer that only returns, and a direct one that does nothing. In asm, because a Rust function would have a callsite
 // and a frame of its own, which are not the tracer's cost.
@@ -125,7 +106,8 @@ fn table(meter: Meter, guard: bool) -> Cost {
         (&PLAIN, &PLAIN_ELSEWHERE)
     };
     let mut base = None;
-    for (relevant, irrelevant) in ROWS {
+    for (relevant, irrelevant) in rows::ROWS {
+        let (relevant, irrelevant) = (relevant as usize, irrelevant as usize);
         here[..relevant]
             .iter()
             .for_each(|ops| register(ops, tracee as *const () as usize));

@@ -9,28 +9,14 @@ use alloc::string::String;
 use core::arch::{asm, global_asm};
 use virt::{irq, pmu, print, println, timer};
 
+#[path = "../../../benches/table/src/rows.rs"]
+mod rows;
+
 /// Calls of a row, as in the patch.
 const CALLS: u64 = 100_000;
 /// The least of so many runs counts: whatever else the host does only adds.
 const RUNS: usize = 4;
 const MOST: usize = 100;
-
-/// The patch's rows: relevant and irrelevant tracers.
-const ROWS: [(usize, usize); 13] = [
-    (0, 0),
-    (0, 1),
-    (0, 2),
-    (0, 10),
-    (0, 100),
-    (1, 1),
-    (1, 2),
-    (1, 10),
-    (1, 100),
-    (1, 0),
-    (2, 0),
-    (10, 0),
-    (100, 0),
-];
 
 // A tracer that only returns. In asm, because a Rust function has a callsite and a frame of its own.
 global_asm!(
@@ -78,8 +64,11 @@ pub fn run() -> Result<(), Error> {
         ("instructions a call", Align::Right),
     ]);
     let mut base = None;
-    for (relevant, irrelevant) in ROWS {
-        let cost = row(&HERE[..relevant], &ELSEWHERE[..irrelevant])?;
+    for (relevant, irrelevant) in &rows::ROWS[..rows::SEED] {
+        let cost = row(
+            &HERE[..*relevant as usize],
+            &ELSEWHERE[..*irrelevant as usize],
+        )?;
         let base: Cost = *base.get_or_insert(cost);
         let instructions = if counted {
             tenths(cost.instructions, CALLS)
@@ -87,8 +76,8 @@ pub fn run() -> Result<(), Error> {
             String::from("-")
         };
         table.row(&[
-            &relevant,
-            &irrelevant,
+            relevant,
+            irrelevant,
             &tenths(timer::ticks_to_ns(cost.ticks), CALLS),
             &tenths(cost.ticks, base.ticks),
             &instructions,

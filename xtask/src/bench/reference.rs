@@ -1,24 +1,9 @@
 //! What Linux costs, and what we allow ourselves: figures of shared/BASELINE.md and shared/DESIGN.md, section 7. Pure.
 
-/// Relevant and irrelevant tracers of the seed patch's table, and three more.
-pub const ROWS: [(u32, u32); 16] = [
-    (0, 0),
-    (0, 1),
-    (0, 2),
-    (0, 10),
-    (0, 100),
-    (1, 1),
-    (1, 2),
-    (1, 10),
-    (1, 100),
-    (1, 0),
-    (2, 0),
-    (10, 0),
-    (100, 0),
-    (2, 10),
-    (2, 100),
-    (10, 100),
-];
+#[path = "../../../benches/table/src/rows.rs"]
+mod rows;
+
+pub use rows::ROWS;
 
 /// Linux's instructions above the untraced call. From two tracers on Linux guards in any case.
 #[must_use]
