@@ -178,6 +178,14 @@ impl<'a> Kernel<'a> {
             .map(|s| s.address())
     }
 
+    /// How far the kernel runs from where it was linked, when its text (symbol `__ftrace_text_start`) runs at this address: what
+    /// to add, wrapping, to an address of this file to have the running kernel's, and to take off for the way back.
+    #[must_use]
+    pub fn slide(&self, running_text: u64) -> Option<u64> {
+        let linked = self.symbol("__ftrace_text_start")?;
+        Some(running_text.wrapping_sub(linked))
+    }
+
     /// Where section `ftrace_names` lies: by its symbols, so that it may be part of another section, or by its name.
     #[must_use]
     pub fn names_space(&self) -> Option<Space> {

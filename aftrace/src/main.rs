@@ -57,6 +57,10 @@ enum Task {
         /// `alloc::vec::Vec<*>::push`, `[Ss]`, `?`, `\` before a character to take it as it is
         #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
         filter: Option<String>,
+        /// Where the text of the running kernel begins (its `__ftrace_text_start`), if it was loaded elsewhere than linked: the
+        /// addresses shown are then the running kernel's
+        #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+        text: Option<u64>,
     },
     /// Prove from the ELF file that the tracer's own code is never traced
     ///
@@ -105,12 +109,20 @@ fn parse_glob(pattern: &str) -> Result<String, glob::GlobError> {
     glob::validate(pattern).map(|()| pattern.to_owned())
 }
 
+fn parse_address(text: &str) -> Result<u64, std::num::ParseIntError> {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16)
+}
+
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Task::Embed { kernel } => embed(&kernel),
-        Task::Symbols { kernel, filter } => symbols(&kernel, filter.as_deref()),
+        Task::Symbols {
+            kernel,
+            filter,
+            text,
+        } => symbols(&kernel, filter.as_deref(), text),
         Task::Check { kernel } => prove(&kernel),
         Task::Run {
             qemu,
@@ -160,10 +172,16 @@ fn describe(kernel: &Path) -> impl Fn(EmbedError) -> String {
     }
 }
 
-fn symbols(path: &Path, filter: Option<&str>) -> Outcome {
+fn symbols(path: &Path, filter: Option<&str>, running_text: Option<u64>) -> Outcome {
     let bytes = read(path)?;
     let kernel = Kernel::parse(&bytes).map_err(in_file(path))?;
     let mut out = io::BufWriter::new(io::stdout().lock());
+    let slide = match running_text {
+        Some(start) => kernel
+            .slide(start)
+            .ok_or("no symbol __ftrace_text_start: --text needs ftrace.x in the linker script")?,
+        None => 0,
+    };
     let mut shown = 0;
     for (index, callsite) in kernel.callsites().iter().enumerate() {
         let paths = callsite.paths();
@@ -171,7 +189,8 @@ fn symbols(path: &Path, filter: Option<&str>) -> Outcome {
             continue;
         }
         shown += 1;
-        writeln!(out, "#{index} {:#x} {}", callsite.entry(), paths.join(", "))?;
+        let entry = callsite.entry().wrapping_add(slide);
+        writeln!(out, "#{index} {entry:#x} {}", paths.join(", "))?;
     }
     out.flush()?;
     if io::stderr().is_terminal() || shown == 0 {

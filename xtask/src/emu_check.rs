@@ -16,6 +16,7 @@ use crate::setup::emulator::WANTED;
 use crate::setup::{Ready, repo};
 use crate::test::Tally;
 use crate::ui::{heading, say};
+use crate::variant::Variant;
 
 mod own;
 mod paths;
@@ -256,6 +257,13 @@ fn real(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
         .find_map(|line| line.strip_prefix("//@ emu-check: "))
     {
         tally.skip(name, why);
+        return;
+    }
+    if !header.variants.contains(&Variant::Plain) {
+        tally.skip(
+            name,
+            "is about a variant of the build; here the plain ones are judged",
+        );
         return;
     }
     let machine = Machine {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
+use crate::variant::Variant;
 
 /// Every guest runs on each of these, unless it says otherwise.
 pub const CPUS: [&str; 4] = ["cortex-a53", "cortex-a72", "neoverse-n1", "max"];
@@ -21,6 +22,9 @@ pub struct Header {
     pub targets: Vec<Target>,
     /// Profiles.
     pub profiles: Vec<Profile>,
+    /// Variants of the build. All but the plain one are built for soft-float, optimised, and boot on CPU model max alone
+    /// unless the guest names its models.
+    pub variants: Vec<Variant>,
     /// Cores.
     pub cores: u32,
     /// Interrupt controller.
@@ -45,6 +49,7 @@ impl Default for Header {
             cpus: CPUS.iter().map(|&cpu| cpu.to_owned()).collect(),
             targets: Target::ALL.to_vec(),
             profiles: vec![Profile::Dev, Profile::Release],
+            variants: vec![Variant::Plain],
             cores: 1,
             gic: 3,
             memory: None,
@@ -86,6 +91,7 @@ impl Header {
             "cpu" => self.cpus = list().collect(),
             "target" => self.targets = list().map(|word| choice(&word)).collect::<Result<_>>()?,
             "profile" => self.profiles = list().map(|word| choice(&word)).collect::<Result<_>>()?,
+            "variant" => self.variants = list().map(|word| choice(&word)).collect::<Result<_>>()?,
             "smp" => self.cores = value.parse()?,
             "gic" => self.gic = value.parse()?,
             "mem" => self.memory = Some(value.to_owned()),
@@ -99,6 +105,17 @@ impl Header {
             key => bail!("knows no key `{key}`"),
         }
         Ok(())
+    }
+
+    /// The CPU models that it boots on.
+    #[must_use]
+    pub fn cpus_for(&self, variant: Variant) -> Vec<&str> {
+        let all: Vec<&str> = self.cpus.iter().map(String::as_str).collect();
+        if variant != Variant::Plain && all == CPUS {
+            vec!["max"]
+        } else {
+            all
+        }
     }
 
     /// The machine for one of its CPU models.
@@ -235,11 +252,15 @@ mod tests {
     fn the_header_restricts() {
         let header = Header::parse(
             "//@ cpu: max, neoverse-n1\n//@ smp: 2\n//@ qemu: 9\n//@ target: none\n//@ profile: release-lto\n\
-             //@ timeout: 5\n//@ exit: 3\n//@ args: a b\n//@ icount: yes\n//@ mem: 1G\n//@ gic: 2\n",
+             //@ timeout: 5\n//@ exit: 3\n//@ args: a b\n//@ icount: yes\n//@ mem: 1G\n//@ gic: 2\n\
+             //@ variant: plain, high\n",
         )
         .unwrap();
         assert_eq!(header.cpus, ["max", "neoverse-n1"]);
         assert_eq!(header.targets, [Target::Hardfloat]);
+        assert_eq!(header.variants, [Variant::Plain, Variant::High]);
+        assert_eq!(header.cpus_for(Variant::High), ["max", "neoverse-n1"]);
+        assert_eq!(Header::default().cpus_for(Variant::Bti), ["max"]);
         assert_eq!(header.profiles, [Profile::ReleaseLto]);
         assert_eq!((header.cores, header.qemu, header.exit), (2, 9, 3));
         let machine = header.machine("max");

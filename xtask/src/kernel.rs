@@ -16,7 +16,7 @@ use crate::setup::probe::BUILD_STD;
 use crate::setup::repo;
 use crate::setup::toolchain::Toolchain;
 
-const BUILD_LIMIT: Duration = Duration::from_secs(1200);
+pub(crate) const BUILD_LIMIT: Duration = Duration::from_secs(1200);
 
 /// The bare-metal targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,12 +106,21 @@ pub fn target_dir() -> PathBuf {
 /// # Errors
 /// When the toolchain has no rust-src.
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, target: Target) -> Result<Command> {
+    cargo_in(toolchain, subcommand, target, &target_dir())
+}
+
+pub(crate) fn cargo_in(
+    toolchain: &Toolchain,
+    subcommand: &str,
+    target: Target,
+    folder: &Path,
+) -> Result<Command> {
     let mut command = toolchain.cargo()?;
     command
         .args([subcommand, "--target", target.triple()])
         .args(BUILD_STD)
         .arg("--target-dir")
-        .arg(target_dir())
+        .arg(folder)
         .current_dir(repo());
     Ok(command)
 }
@@ -172,7 +181,7 @@ pub fn build_for(
 }
 
 /// Binaries in cargo's messages: name and path.
-fn executables(messages: &str) -> Vec<(String, PathBuf)> {
+pub(crate) fn executables(messages: &str) -> Vec<(String, PathBuf)> {
     #[derive(Deserialize)]
     struct Message {
         executable: Option<PathBuf>,
@@ -189,17 +198,18 @@ fn executables(messages: &str) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// A copy with the table of names in it: cargo's own file stays as the linker left it.
-fn with_names(
+/// A copy with the table of names in it: cargo's own file stays as the linker left it. `apart` is the folder for kernels of a
+/// board or variant.
+pub(crate) fn with_names(
     name: &str,
     built: &Path,
     target: Target,
     profile: Profile,
-    board: Option<&str>,
+    apart: Option<&str>,
 ) -> Result<Kernel> {
     let folder = target_dir()
         .join("named")
-        .join(board.unwrap_or_default())
+        .join(apart.unwrap_or_default())
         .join(target.to_string())
         .join(profile.name());
     fs::create_dir_all(&folder)?;

@@ -15,6 +15,7 @@ mod setup;
 mod stable;
 mod test;
 mod ui;
+mod variant;
 
 use std::process::ExitCode;
 

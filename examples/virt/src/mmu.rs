@@ -80,6 +80,14 @@ pub(crate) fn ram_end() -> usize {
     (board::RAM_BASE + RAM_BYTES).wrapping_add(virt_offset())
 }
 
+/// How far the kernel runs from where it was linked.
+pub fn slide() -> usize {
+    unsafe extern "C" {
+        static __link_base: u8;
+    }
+    text().start.wrapping_sub(&raw const __link_base as usize)
+}
+
 /// From a physical address of the RAM to where the kernel sees it: zero, or the upper half.
 fn virt_offset() -> usize {
     let start = text().start;

@@ -15,6 +15,7 @@ use crate::qemu::{self, Outcome};
 use crate::setup::toolchain::Toolchain;
 use crate::setup::{Ready, repo};
 use crate::ui::{heading, say, took};
+use crate::variant::{self, Variant};
 
 /// Boots at the same time.
 const AT_ONCE: usize = 2;
@@ -92,18 +93,26 @@ fn file_holds(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
+/// How a guest's line begins that the host checks against the file.
+const HOST: &str = "host: ";
+
 /// One boot of the matrix.
 struct Job<'a> {
     guest: &'a Guest,
     kernel: &'a Kernel,
     cpu: &'a str,
+    variant: Variant,
 }
 
 impl Job<'_> {
     fn name(&self) -> String {
         format!(
-            "{} {} {} {}",
-            self.guest.name, self.kernel.target, self.kernel.profile, self.cpu
+            "{} {} {} {}{}",
+            self.guest.name,
+            self.kernel.target,
+            self.kernel.profile,
+            self.cpu,
+            suffix(self.variant)
         )
     }
 
@@ -121,7 +130,34 @@ impl Job<'_> {
         if let Some(difference) = difference {
             bail!("  {difference}\n  {}", finished.explain());
         }
-        Ok(())
+        let said = finished
+            .console
+            .lines()
+            .filter(|line| line.starts_with(HOST));
+        said.map(str::trim)
+            .try_for_each(|line| self.host_knows(line))
+    }
+
+    /// `host: ADDRESS, in text at START, is NAME`: the file must say the same of these addresses, which are where it ran.
+    fn host_knows(&self, line: &str) -> Result<()> {
+        let known = || {
+            let (address, rest) = line.strip_prefix(HOST)?.split_once(", in text at ")?;
+            let (start, name) = rest.split_once(", is ")?;
+            let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+            Some((number(address)?, number(start)?, name))
+        };
+        let Some((address, start, name)) = known() else {
+            bail!("  not understood: {line}");
+        };
+        let bytes = fs::read(&self.kernel.elf)?;
+        let elf = aftrace::elf::Kernel::parse(&bytes)?;
+        let slide = elf.slide(start).unwrap_or_default();
+        let entry = address.wrapping_sub(slide);
+        let found = elf.callsites().iter().find(|site| site.entry() == entry);
+        if found.is_some_and(|site| site.paths().iter().any(|path| path == name)) {
+            return Ok(());
+        }
+        bail!("  {line}: in the file {entry:#x} is {found:?}")
     }
 }
 
@@ -157,26 +193,60 @@ pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>) {
                 .filter(|guest| {
                     guest.header.targets.contains(&target)
                         && guest.header.profiles.contains(&profile)
+                        && guest.header.variants.contains(&Variant::Plain)
                 })
                 .copied()
                 .collect();
             // Packages are built apart from each other: they differ in the library's features.
             for wanted in wanted.chunk_by(|a, b| a.package == b.package) {
-                matrix(tally, ready, wanted, target, profile);
+                matrix(tally, ready, wanted, target, profile, Variant::Plain);
             }
+        }
+    }
+    for variant in Variant::OTHERS {
+        let wanted: Vec<&Guest> = chosen
+            .iter()
+            .filter(|guest| guest.header.variants.contains(&variant))
+            .copied()
+            .collect();
+        for wanted in wanted.chunk_by(|a, b| a.package == b.package) {
+            let (target, profile) = (Target::Softfloat, Profile::Release);
+            matrix(tally, ready, wanted, target, profile, variant);
         }
     }
 }
 
-fn matrix(tally: &mut Tally, ready: &Ready, guests: &[&Guest], target: Target, profile: Profile) {
+/// What follows the name of a boot.
+fn suffix(variant: Variant) -> String {
+    match variant {
+        Variant::Plain => String::new(),
+        other => format!(" {other}"),
+    }
+}
+
+fn matrix(
+    tally: &mut Tally,
+    ready: &Ready,
+    guests: &[&Guest],
+    target: Target,
+    profile: Profile,
+    variant: Variant,
+) {
     let mut kernels = Vec::new();
     let binary = match guests {
         [only] => Some(only.name.as_str()),
         _ => None,
     };
     let package = &guests[0].package;
-    tally.step(&format!("build {package} {target} {profile}"), || {
-        kernels = kernel::build(&ready.toolchain, &[package], binary, target, profile)?;
+    let step = format!("build {package} {target} {profile}{}", suffix(variant));
+    tally.step(&step, || {
+        let toolchain = &ready.toolchain;
+        kernels = if variant == Variant::Plain {
+            kernel::build(toolchain, &[package], binary, target, profile)?
+        } else {
+            let names: Vec<&str> = guests.iter().map(|guest| guest.name.as_str()).collect();
+            variant::build(toolchain, package, &names, target, profile, variant)?
+        };
         Ok(())
     });
     let mut jobs = VecDeque::new();
@@ -185,8 +255,13 @@ fn matrix(tally: &mut Tally, ready: &Ready, guests: &[&Guest], target: Target, p
             tally.fail(format!("{} {target} {profile}: not built", guest.name));
             continue;
         };
-        for cpu in &guest.header.cpus {
-            let job = Job { guest, kernel, cpu };
+        for cpu in guest.header.cpus_for(variant) {
+            let job = Job {
+                guest,
+                kernel,
+                cpu,
+                variant,
+            };
             if ready.qemu.major < guest.header.qemu {
                 let why = format!("needs QEMU {}, here is {}", guest.header.qemu, ready.qemu);
                 tally.skip(job.name(), why);

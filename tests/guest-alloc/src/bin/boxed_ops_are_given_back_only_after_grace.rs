@@ -22,7 +22,7 @@ struct Unsure;
 static GRACE: AtomicBool = AtomicBool::new(false);
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
-// SAFETY: virt's permanent alias; one core, no tasks, so that `true` holds at any time, and `false` is always allowed.
+// SAFETY: the text's alias, as Virt maps it; one core, no tasks, so that `true` holds at any time, and `false` is always allowed.
 unsafe impl Platform for Unsure {
     fn patch_begin(&self) -> Result<isize, AliasError> {
         Ok(virt::mmu::map_alias())

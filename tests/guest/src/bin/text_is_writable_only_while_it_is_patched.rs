@@ -1,4 +1,5 @@
 //@ cpu: cortex-a53, max
+//@ variant: plain, blocks, high, bti, relocated
 //@ smp: 2
 //@ profile: release
 //! W^X. A store to the text faults at its executable address; data is not executed, also where only WXN forbids it. The alias

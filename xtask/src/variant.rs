@@ -1,0 +1,129 @@
+//! Variants of a kernel's build: where it is linked and loaded, how its text is mapped, which branches are checked. `linker.ld`
+//! and virt's `boot.S` know how; here is what the compiler and the linker are told.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::kernel::{self, Kernel, Profile, Target};
+use crate::proc;
+use crate::setup::toolchain::Toolchain;
+
+/// How a kernel is built besides target and profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Variant {
+    /// Linked where it is loaded, text in 4 KiB pages.
+    Plain,
+    /// Text and rodata in blocks of 2 MiB.
+    Blocks,
+    /// In the upper half of the address space (TTBR1).
+    High,
+    /// Compiled with `-Zbranch-protection=bti,pac-ret`, text guarded.
+    Bti,
+    /// Position-independent, linked at 0, relocates itself to where it is loaded; compiled as `Bti`.
+    Relocated,
+}
+
+impl Variant {
+    /// All but the plain one.
+    pub const OTHERS: [Self; 4] = [Self::Blocks, Self::High, Self::Bti, Self::Relocated];
+
+    /// What the compiler is told besides the flags of all kernels. The code of both variants is the same, so that the library
+    /// of Rust is built once more and not twice.
+    #[must_use]
+    pub fn rustflags(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Blocks | Self::High => &[],
+            Self::Bti | Self::Relocated => &[
+                "-Zbranch-protection=bti,pac-ret",
+                "-Crelocation-model=pic",
+                "-Clink-arg=--defsym=GUARDED=1",
+            ],
+        }
+    }
+
+    /// What the linker is told besides.
+    #[must_use]
+    pub fn link_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Bti => &[],
+            Self::Blocks => &["--defsym=IN_BLOCKS=1"],
+            Self::High => &[
+                "--defsym=LINK_AT=0xffffff8040200000",
+                "--defsym=VIRT_AT=0xffffff8000000000",
+            ],
+            Self::Relocated => &["-pie", "--defsym=LINK_AT=0"],
+        }
+    }
+
+    /// Its folder below that of all kernels: one for each set of compiler's flags.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        if self.rustflags().is_empty() {
+            ""
+        } else {
+            "guarded"
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Plain => "plain",
+            Self::Blocks => "blocks",
+            Self::High => "high",
+            Self::Bti => "bti",
+            Self::Relocated => "relocated",
+        })
+    }
+}
+
+/// Builds kernels of one package in a variant. Each gets the linker's arguments in a command of its own, which leaves
+/// everything below it as it is: a variant of the layout alone costs no second build of Rust's library.
+///
+/// # Errors
+/// When a build fails, with the compiler's own words, or the names cannot be written.
+pub fn build(
+    toolchain: &Toolchain,
+    package: &str,
+    binaries: &[&str],
+    target: Target,
+    profile: Profile,
+    variant: Variant,
+) -> Result<Vec<Kernel>> {
+    let mut kernels = Vec::new();
+    for binary in binaries {
+        let folder = kernel::target_dir().join(variant.folder());
+        let mut command = kernel::cargo_in(toolchain, "rustc", target, &folder)?;
+        if !variant.rustflags().is_empty() {
+            let flags = serde_json::to_string(variant.rustflags())?;
+            command
+                .arg("--config")
+                .arg(format!("target.{}.rustflags={flags}", target.triple()));
+        }
+        command
+            .args(["--profile", profile.name(), "-p", package, "--bin", binary])
+            .arg("--message-format=json-render-diagnostics")
+            .arg("--");
+        for argument in variant.link_arguments() {
+            command.arg(format!("-Clink-arg={argument}"));
+        }
+        let captured = proc::capture(&mut command, kernel::BUILD_LIMIT)?;
+        if !captured.ok {
+            bail!("`{}` failed:\n{}", proc::line(&command), captured.stderr);
+        }
+        let name = variant.to_string();
+        for (binary, path) in kernel::executables(&captured.stdout) {
+            kernels.push(kernel::with_names(
+                &binary,
+                &path,
+                target,
+                profile,
+                Some(&name),
+            )?);
+        }
+    }
+    Ok(kernels)
+}
