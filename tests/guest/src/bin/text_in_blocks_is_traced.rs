@@ -21,7 +21,8 @@ fn subject(n: u64) -> u64 {
 
 fn show(what: &str, range: core::ops::Range<usize>) {
     let mapped = Mapping::of(range.start);
-    let whole = range.start % mmu::BLOCK_BYTES == 0 && range.end % mmu::BLOCK_BYTES == 0;
+    let whole =
+        range.start.is_multiple_of(mmu::BLOCK_BYTES) && range.end.is_multiple_of(mmu::BLOCK_BYTES);
     match mapped {
         Some(mapped) => println!(
             "{what}: blocks {}, whole {whole}, writable {}, executable {}",
