@@ -146,6 +146,7 @@ global_asm!(
     // A tracer that destroys whatever a function may destroy: x0-x17, the flags, v0-v7, v16-v31, the top halves of v8-v15.
     ".global probe_trash",
     "probe_trash:",
+    "bti c",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17",
     "mvn x\\n, x30",
     ".endr",
@@ -162,6 +163,7 @@ global_asm!(
     // The same as a direct tracer, which owns x9-x17 and the flags only.
     ".global probe_direct_trash",
     "probe_direct_trash:",
+    "bti c",
     "bti c",
     "mov x10, x30",
     "mov x30, x9",

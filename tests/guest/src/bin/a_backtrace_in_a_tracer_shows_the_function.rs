@@ -1,3 +1,4 @@
+//@ variant: plain, bti
 //! The two frame records that an entry builds: a backtrace in a tracer begins with the traced function and its caller, in a
 //! call and in a set.
 #![no_std]
@@ -28,6 +29,17 @@ fn outer(n: u64) -> u64 {
 }
 
 aarch64_ftrace::notrace! {
+    /// The address without its signature, where functions sign their return addresses.
+    fn unsigned(lr: usize) -> usize {
+        let address: usize;
+        // SAFETY: XPACLRI, a hint, changes x30 alone.
+        unsafe {
+            asm!("mov x30, {lr}", "hint #7", "mov {address}, x30", lr = in(reg) lr, address = lateout(reg) address,
+                out("x30") _, options(nomem, nostack, preserves_flags))
+        };
+        address
+    }
+
     /// Walks the frame records from its own frame pointer.
     #[inline(never)]
     extern "C" fn walk(_: usize, parent: usize, _: &Ops, fregs: &mut Fregs) {
@@ -37,6 +49,7 @@ aarch64_ftrace::notrace! {
         for depth in 0..4 {
             // SAFETY: frame records of this core's stack, as AAPCS64 lays them out, four deep from where main began.
             let [next, lr] = unsafe { (frame as *const [usize; 2]).read() };
+            let lr = unsigned(lr);
             // The tracer itself returns into the entry's asm, which has no name.
             match FTRACE.symbol(lr) {
                 Some(symbol) if depth > 0 => println!("  {depth} {}", symbol.name),

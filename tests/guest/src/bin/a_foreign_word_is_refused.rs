@@ -1,3 +1,4 @@
+//@ variant: plain, bti
 //@ emu-check: writes a foreign word and a foreign literal by hand
 //! Someone else's word at a callsite: the plan is refused with the address, what was expected and what was found, and no
 //! callsite is changed. Put back, the same plan works.

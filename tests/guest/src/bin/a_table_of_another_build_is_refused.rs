@@ -1,3 +1,4 @@
+//@ variant: plain, bti, relocated
 //@ emu-check: takes its own text back to the compiled state and initialises several times
 //! Names: those of this build are used; without a table, with a damaged or truncated one, or with that of another build,
 //! patterns over names are refused with the reason, and addresses work.

@@ -1,3 +1,4 @@
+//@ variant: plain, high, relocated
 //! A filter takes exactly the functions that it says: globs of every form, what `!` and notrace take away, addresses,
 //! indices, each name of a function with two names. For each filter: what it takes, and the hits of each pattern.
 #![no_std]

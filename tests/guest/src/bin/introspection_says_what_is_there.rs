@@ -1,3 +1,4 @@
+//@ variant: plain, high
 //! What a shell shows: each callsite's name, whether it is and ever was enabled, its ops in calling order, all registered
 //! ops; the names of addresses; the memory that is used.
 #![no_std]
