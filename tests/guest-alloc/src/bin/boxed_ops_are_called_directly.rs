@@ -8,28 +8,14 @@ extern crate alloc;
 
 use aarch64_ftrace::{Error, Filter, Ops, Registered};
 use alloc::boxed::Box;
-use guest::{FTRACE, callsite, note, raw, register, take_log, unregister};
+use guest::{FTRACE, callsite, note, raw, register, subject, take_log, unregister};
 use virt::println;
 
 virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
 
-mod subject {
-    use core::hint::black_box;
-
-    #[inline(never)]
-    pub fn first(n: u64) -> u64 {
-        black_box(n + 1)
-    }
-
-    #[inline(never)]
-    pub fn second(n: u64) -> u64 {
-        black_box(n + 2)
-    }
-}
-
-const FIRST: &str = "boxed_ops_are_called_directly::subject::first";
-const BOTH: &str = "boxed_ops_are_called_directly::subject::*";
+const FIRST: &str = "guest::subject::first";
+const BOTH: &str = "guest::subject::[fs]*";
 
 static STATIC: Ops = Ops::new(note).with_data(b's' as usize);
 

@@ -16,7 +16,7 @@ use virt::{heap, println};
 virt::entry!(main);
 
 /// More than the tracer's own memory holds without the feature: `sets_are_shared_and_given_back` shows that.
-const MANY: usize = 1000;
+const MANY: usize = 400;
 
 static OPS: [Ops; MANY] = [const { Ops::new(count) }; MANY];
 

@@ -7,7 +7,7 @@
 
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{Applied, Error, Filter, Ops, PatchError, Why};
-use core::hint::black_box;
+use guest::subject::{first, second, third};
 use guest::{FTRACE, callsite, raw, take_counts, unregister};
 use virt::println;
 
@@ -16,21 +16,6 @@ aarch64_ftrace::reserve_names!(128 * 1024);
 
 static A: Ops = Ops::new(guest::count);
 static B: Ops = Ops::new(guest::count).with_data(1);
-
-#[inline(never)]
-fn first(n: u64) -> u64 {
-    black_box(n + 1)
-}
-
-#[inline(never)]
-fn second(n: u64) -> u64 {
-    black_box(n + 2)
-}
-
-#[inline(never)]
-fn third(n: u64) -> u64 {
-    black_box(n + 3)
-}
 
 /// MOV X10, X10: harmless, and nothing that the tracer writes.
 const FOREIGN: Insn = Insn(0xaa0a_03ea);

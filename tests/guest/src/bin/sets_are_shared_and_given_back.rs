@@ -7,27 +7,12 @@
 extern crate alloc;
 
 use aarch64_ftrace::{Error, Filter, Ops};
-use core::hint::black_box;
+use guest::subject::{first, second, third};
 use guest::{FTRACE, note, register, take_log, unregister};
 use virt::println;
 
 virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
-
-#[inline(never)]
-fn first(n: u64) -> u64 {
-    black_box(n + 1)
-}
-
-#[inline(never)]
-fn second(n: u64) -> u64 {
-    black_box(n + 2)
-}
-
-#[inline(never)]
-fn third(n: u64) -> u64 {
-    black_box(n + 3)
-}
 
 const fn guarded(name: u8) -> Ops {
     Ops::new(note).with_data(name as usize)
@@ -86,14 +71,14 @@ fn main() {
     calls("none");
 
     register(&A, &Filter::at(&[one]));
-    for round in 0..2000 {
+    for round in 0..500 {
         let (x, y) = if round % 2 == 0 { (&B, &C) } else { (&C, &D) };
         register(x, &Filter::at(&[one, two]));
         register(y, &Filter::at(&[two, one, three]));
         unregister(x);
         unregister(y);
     }
-    calls("after 4000 registrations");
+    calls("after 1000 registrations");
     unregister(&A);
 
     let mut registered = 0;

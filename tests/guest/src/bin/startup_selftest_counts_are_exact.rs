@@ -9,29 +9,15 @@ extern crate alloc;
 
 use aarch64_ftrace::{Filter, Ops, TracerFn};
 use alloc::boxed::Box;
-use guest::{FTRACE, count, register, take_counts, unregister};
+use guest::{FTRACE, count, register, subject, take_counts, unregister};
 use virt::println;
 
 virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
 
-mod subject {
-    use core::hint::black_box;
-
-    #[inline(never)]
-    pub fn first(n: u64) -> u64 {
-        black_box(n + 1)
-    }
-
-    #[inline(never)]
-    pub fn second(n: u64) -> u64 {
-        black_box(n + 2)
-    }
-}
-
-const FIRST: &str = "startup_selftest_counts_are_exact::subject::first";
-const SECOND: &str = "startup_selftest_counts_are_exact::subject::second";
-const BOTH: &str = "startup_selftest_counts_are_exact::subject::*";
+const FIRST: &str = "guest::subject::first";
+const SECOND: &str = "guest::subject::second";
+const BOTH: &str = "guest::subject::[fs]*";
 
 static GUARDED: [Ops; 3] = [
     Ops::new(count),
