@@ -92,7 +92,13 @@ impl Ftrace {
         &'static self,
         ops: Registered,
     ) -> Result<(Option<Box<Ops>>, Applied), BoxedError<Registered>> {
-        match self.unregister(ops.get()) {
+        let applied = if ops.is_registered() {
+            self.unregister(ops.get())
+        } else {
+            // Only a shutdown can have taken it away.
+            Ok(Applied::NOTHING)
+        };
+        match applied {
             Err(error) => Err(BoxedError {
                 error,
                 ops: Some(ops),

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 use crate::insn::{INSN_SIZE, Insn};
-use crate::text::Text;
+use crate::text::ReadText;
 use core::fmt;
 
 /// NOPs before the entry, as `-Zpatchable-function-entry=4,2` makes them: they become the literal.
@@ -98,7 +98,7 @@ impl fmt::Debug for Layout {
 }
 
 /// Reads the compiled pattern at `record`: the layout, or `None` where the words are not what the compiler writes.
-pub fn compiled(text: &impl Text, record: usize) -> Option<Layout> {
+pub fn compiled(text: &impl ReadText, record: usize) -> Option<Layout> {
     let layout = Layout::new(record, text.insn(record + ENTRY_OFFSET).is_bti());
     let nops = text.literal(record) == COMPILED_LITERAL
         && text.insn(layout.mov()) == Insn::NOP

@@ -1,21 +1,27 @@
 //! The engine: what registering, changing and taking away an ops does to the text. Runs on any host against a fake.
 #![forbid(unsafe_code)]
 
-use crate::callsite::COMPILED_LITERAL;
-use crate::error::{Error, PatchError, Why};
+use crate::error::{Error, PatchError};
 use crate::filter::{Filter, MAX_PATTERNS};
-use crate::insn::Insn;
 use crate::names::{Names, NamesError};
-use crate::ops::{NOP_OPS, Ops};
+use crate::ops::Ops;
 use crate::patch::{Done, Patcher, Refusal};
 use crate::plan::{self, Selection};
 use crate::registry::Registry;
 use crate::set::{Members, Sets};
-use crate::table::{LEFT_ALONE, MARKED, Record, Table};
-use crate::text::Text;
+use crate::table::{Record, Table};
+use crate::text::{ReadText, Text};
+use crate::veneer::Targets;
 use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
+
+mod audit;
+mod image;
+
+pub use audit::{Audit, Finding};
+pub use image::Shutdown;
+pub(crate) use image::first_patch;
 
 /// What [`crate::Ftrace::register`], `set_filter` or `unregister` did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +34,33 @@ pub struct Applied {
     pub disabled: usize,
     /// Callsites that had, or still have, other ops: another set.
     pub swapped: usize,
+    /// Callsites that the filter would take and that are quarantined: they were left out, and
+    /// [`crate::Ftrace::rejects`] lists them.
+    pub quarantined: usize,
     /// The tracer's own function is among the callsites that the filter takes; it was left out.
     pub own_tracer: bool,
     hits: [u32; MAX_PATTERNS],
+    patterns: usize,
 }
 
 impl Applied {
-    /// How many callsites each of the filter's patterns matches, in their order, those of notrace last.
+    /// What an ops that was taken away already does.
+    #[cfg(feature = "alloc")]
+    pub(crate) const NOTHING: Self = Self {
+        matched: 0,
+        enabled: 0,
+        disabled: 0,
+        swapped: 0,
+        quarantined: 0,
+        own_tracer: false,
+        hits: [0; MAX_PATTERNS],
+        patterns: 0,
+    };
+
+    /// How many callsites each of the filter's patterns matches, in their order, those of notrace last. Quarantined ones
+    /// count.
     pub fn hits(&self) -> &[u32] {
-        &self.hits
+        self.hits.get(..self.patterns).unwrap_or(&self.hits)
     }
 }
 
@@ -46,7 +70,11 @@ impl fmt::Display for Applied {
             f,
             "{} functions: {} switched on, {} off, {} shared",
             self.matched, self.enabled, self.disabled, self.swapped
-        )
+        )?;
+        if self.quarantined > 0 {
+            write!(f, ", {} quarantined and left out", self.quarantined)?;
+        }
+        Ok(())
     }
 }
 
@@ -54,7 +82,9 @@ impl fmt::Display for Applied {
 pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) sets: Sets,
-    /// Some callsite could not be changed back: from now on, callers are counted one by one.
+    /// From init to shutdown.
+    pub(crate) active: bool,
+    /// Some callsite is quarantined: from now on, callers are counted one by one.
     quarantined: bool,
 }
 
@@ -63,7 +93,7 @@ pub(crate) struct Work<'a, T> {
     pub(crate) text: &'a T,
     pub(crate) table: &'a Table,
     pub(crate) names: &'a Result<Names<'static>, NamesError>,
-    pub(crate) trampoline: usize,
+    pub(crate) targets: Targets,
 }
 
 impl Engine {
@@ -71,6 +101,7 @@ impl Engine {
         Self {
             registry: Registry::new(),
             sets: Sets::new(),
+            active: false,
             quarantined: false,
         }
     }
@@ -123,7 +154,14 @@ impl Engine {
         if !ops.is_registered() {
             return Err(Error::NotRegistered);
         }
-        let applied = self.change(work, ops, &Selection::NONE, used_by(ops))?;
+        let used = used_by(ops);
+        let applied = self.change(work, ops, &Selection::NONE, used.clone())?;
+        if ops.callsites() > 0 {
+            let mut patcher = self.patcher(work, ops);
+            patcher.release(used.clone());
+            ops.callsites
+                .store(patcher.callers(used), Ordering::Relaxed);
+        }
         if ops.callsites() > 0 {
             let callsites = ops.callsites();
             return Err(Error::Quarantined { callsites });
@@ -133,7 +171,11 @@ impl Engine {
     }
 
     /// The ops that the callsite calls, in order; `None` where its literal is not one of ours.
-    pub(crate) fn members<T: Text>(&self, work: &Work<'_, T>, record: Record) -> Option<Members> {
+    pub(crate) fn members<T: ReadText>(
+        &self,
+        work: &Work<'_, T>,
+        record: Record,
+    ) -> Option<Members> {
         let literal = work.text.literal(work.table.layout(record).literal());
         self.sets.members(&self.registry, literal)
     }
@@ -145,24 +187,15 @@ impl Engine {
         selection: &Selection,
         range: Range<usize>,
     ) -> Result<Applied, Error> {
-        let mut patcher = Patcher {
-            text: work.text,
-            table: work.table,
-            sets: &mut self.sets,
-            registry: &self.registry,
-            trampoline: work.trampoline,
-            ops,
+        let mut patcher = self.patcher(work, ops);
+        let marks = match plan::mark(&mut patcher, selection, range) {
+            Ok(marks) => marks,
+            Err(Refusal::Patch { at, why, foreign }) => {
+                self.quarantined |= foreign > 0;
+                return Err(Error::Patch(PatchError::refused(at, why, foreign)));
+            }
+            Err(Refusal::SetMemory { bytes, .. }) => return Err(Error::SetMemory { bytes }),
         };
-        let marks =
-            plan::mark(&mut patcher, selection, range).map_err(|refusal| match refusal {
-                Refusal::Patch { at, why } => Error::Patch(PatchError {
-                    at,
-                    why,
-                    undone: 0,
-                    stuck: 0,
-                }),
-                Refusal::SetMemory { bytes, .. } => Error::SetMemory { bytes },
-            })?;
         let touched = marks.range.clone();
         let result = if touched.is_empty() {
             Ok(Done::default())
@@ -170,10 +203,11 @@ impl Engine {
             patcher.apply(touched.clone(), marks.pick)
         };
         // What is stuck keeps its new ops, or its old: the ops' range and count must cover it.
-        self.quarantined |= result.is_err_and(|error| error.stuck > 0);
+        patcher.quarantined |= result.is_err_and(|error| error.stuck + error.foreign > 0);
         let range = used_and_touched(ops, touched);
         let matched = marks.matched;
-        let callers = if self.quarantined {
+        let quarantined = patcher.quarantined;
+        let callers = if quarantined {
             patcher.callers(range.clone())
         } else if result.is_ok() {
             matched
@@ -183,15 +217,30 @@ impl Engine {
         ops.callsites.store(callers, Ordering::Relaxed);
         ops.first.store(range.start as u32, Ordering::Relaxed);
         ops.end.store(range.end as u32, Ordering::Relaxed);
+        self.quarantined = quarantined;
         let done = result?;
         Ok(Applied {
             matched: matched as usize,
             enabled: done.on as usize,
             disabled: done.off as usize,
             swapped: done.swapped as usize,
+            quarantined: marks.quarantined as usize,
             own_tracer: marks.own_tracer,
             hits: selection.hits,
+            patterns: selection.patterns,
         })
+    }
+
+    fn patcher<'a, T: Text>(&'a mut self, work: &Work<'a, T>, ops: &'static Ops) -> Patcher<'a, T> {
+        Patcher {
+            text: work.text,
+            table: work.table,
+            sets: &mut self.sets,
+            registry: &self.registry,
+            targets: work.targets,
+            quarantined: self.quarantined,
+            ops,
+        }
     }
 }
 
@@ -210,82 +259,4 @@ fn used_and_touched(ops: &Ops, touched: Range<usize>) -> Range<usize> {
 /// The records among which are all that call the ops.
 fn used_by(ops: &Ops) -> Range<usize> {
     ops.first.load(Ordering::Relaxed) as usize..ops.end.load(Ordering::Relaxed) as usize
-}
-
-/// Takes every callsite from the compiled to the disabled state: literal to NOP_OPS, first NOP to MOV X9, X30.
-///
-/// Only before other cores run traced code, or with them stopped: NOP to MOV is not among the changes that the
-/// architecture allows while a core executes the word.
-///
-/// # Errors
-/// A write that failed. All callsites are then as compiled.
-pub(crate) fn first_patch<T: Text>(text: &T, table: &Table) -> Result<(), PatchError> {
-    let clean = text.cache_type().needs_clean;
-    for (index, record) in table.range(0..table.len()) {
-        if record.has(LEFT_ALONE) {
-            continue;
-        }
-        let layout = table.layout(record);
-        let written = text
-            .write_literal(layout.literal(), NOP_OPS.target())
-            .map_err(|_| (layout.literal(), Ok(())))
-            .and_then(|()| {
-                text.write_insn(layout.mov(), Insn::MOV_X9_X30)
-                    .map_err(|_| {
-                        (
-                            layout.mov(),
-                            text.write_literal(layout.literal(), COMPILED_LITERAL),
-                        )
-                    })
-            });
-        if let Err((at, restored)) = written {
-            let (undone, stuck) = as_compiled(text, table, 0..index);
-            make_visible(text, table, 0..index);
-            let stuck = stuck + usize::from(restored.is_err());
-            return Err(PatchError {
-                at,
-                why: Why::Fault,
-                undone,
-                stuck,
-            });
-        }
-        if clean {
-            text.clean(layout.mov());
-        }
-    }
-    make_visible(text, table, 0..table.len());
-    Ok(())
-}
-
-fn as_compiled(text: &impl Text, table: &Table, range: Range<usize>) -> (usize, usize) {
-    let (mut undone, mut stuck) = (0, 0);
-    for (_, record) in table
-        .range(range)
-        .rev()
-        .filter(|(_, record)| !record.has(LEFT_ALONE))
-    {
-        let layout = table.layout(record);
-        let word = text.write_insn(layout.mov(), Insn::NOP);
-        text.clean(layout.mov());
-        match word.and(text.write_literal(layout.literal(), COMPILED_LITERAL)) {
-            Ok(()) => undone += 1,
-            Err(_) => stuck += 1,
-        }
-    }
-    (undone, stuck)
-}
-
-fn make_visible(text: &impl Text, table: &Table, range: Range<usize>) {
-    text.complete();
-    if text.cache_type().needs_invalidate {
-        for (_, record) in table
-            .range(range)
-            .filter(|(_, record)| !record.has(LEFT_ALONE | MARKED))
-        {
-            text.invalidate(table.layout(record).mov());
-        }
-    }
-    text.complete();
-    text.synchronise();
-    text.sync_cores();
 }

@@ -34,9 +34,9 @@ pub enum Why {
     },
     /// The write failed.
     Fault,
-    /// The trampoline is further from the callsite than a BL reaches (±128 MiB).
+    /// The trampoline and every veneer are further from the callsite than a BL reaches (±128 MiB).
     Range {
-        /// The address that the BL should reach.
+        /// The trampoline's address.
         to: usize,
     },
     /// A direct ops has its callsite for itself, and this one has another ops already (or is a direct ops').
@@ -54,6 +54,29 @@ pub struct PatchError {
     pub undone: usize,
     /// How many could not be changed back: each keeps working with its new ops and is listed as quarantined.
     pub stuck: usize,
+    /// How many have a word or a literal that somebody else wrote: they are listed as quarantined from now on, so that the
+    /// same call, made again, goes on without them.
+    pub foreign: usize,
+}
+
+impl PatchError {
+    /// A plan that was refused before its first write.
+    pub(crate) const fn refused(at: usize, why: Why, foreign: usize) -> Self {
+        Self {
+            at,
+            why,
+            undone: 0,
+            stuck: 0,
+            foreign,
+        }
+    }
+}
+
+impl Why {
+    /// Whether somebody else wrote to the callsite.
+    pub(crate) const fn is_foreign(&self) -> bool {
+        matches!(self, Self::Insn { .. } | Self::Literal { .. })
+    }
 }
 
 /// Everything that the tracer refuses.
@@ -150,8 +173,8 @@ impl fmt::Debug for PatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "PatchError {{ at: {:#x}, why: {:?}, undone: {}, stuck: {} }}",
-            self.at, self.why, self.undone, self.stuck
+            "PatchError {{ at: {:#x}, why: {:?}, undone: {}, stuck: {}, foreign: {} }}",
+            self.at, self.why, self.undone, self.stuck, self.foreign
         )
     }
 }
@@ -161,7 +184,7 @@ impl fmt::Display for Why {
         match self {
             Self::Insn { expected, found } => write!(
                 f,
-                "expected the instruction {expected}, found {found}: something else patches this function; leave it out of the filter"
+                "expected the instruction {expected}, found {found}: something else patches this function"
             ),
             Self::Literal { found } => write!(
                 f,
@@ -173,7 +196,7 @@ impl fmt::Display for Why {
             ),
             Self::Range { to } => write!(
                 f,
-                "{to:#x} is further away than a BL reaches (128 MiB): place .text.ftrace_notrace nearer, see docs/porting.md"
+                "{to:#x} is further away than a BL reaches (128 MiB), and so is every veneer: see docs/porting.md"
             ),
             Self::Direct => write!(
                 f,
@@ -195,6 +218,13 @@ impl fmt::Display for PatchError {
                 f,
                 ", {} could not be changed back and are quarantined",
                 self.stuck
+            )?;
+        }
+        if self.foreign > 0 {
+            write!(
+                f,
+                "; {} quarantined for what somebody else wrote: the next call goes on without",
+                self.foreign
             )?;
         }
         Ok(())

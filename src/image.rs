@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::table::TextRanges;
+use crate::veneer::Veneer;
 
 /// What [`crate::Ftrace::init_with`] needs to know of the kernel.
 #[derive(Debug)]
@@ -10,6 +11,7 @@ pub struct Image {
     pub(crate) records: &'static mut [u64],
     pub(crate) ranges: TextRanges,
     pub(crate) names: &'static [u8],
+    pub(crate) veneers: &'static [Veneer],
 }
 
 impl Image {
@@ -27,6 +29,7 @@ impl Image {
             records,
             ranges,
             names,
+            veneers: crate::arch::veneers(),
         }
     }
 

@@ -41,17 +41,19 @@ mod platform;
 mod registry;
 mod set;
 mod set_memory;
+mod shutdown;
 mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tracer;
+mod veneer;
 
 #[cfg(feature = "alloc")]
 pub use boxed::{BoxedError, Registered};
 pub use cpu::CpuArea;
-pub use engine::Applied;
+pub use engine::{Applied, Audit, Finding, Shutdown};
 pub use error::{AliasError, Error, PatchError, Why, WriteFault};
 pub use filter::{Filter, MAX_PATTERNS};
 pub use fregs::Fregs;

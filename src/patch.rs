@@ -23,12 +23,15 @@ use crate::insn::Insn;
 use crate::ops::{NOP_OPS, Ops};
 use crate::registry::Registry;
 use crate::set::{Sets, ToggleError};
-use crate::table::{LEFT_ALONE, MARKED, QUARANTINED, Record, TOUCHED, Table};
+use crate::table::{MARKED, QUARANTINED, TOUCHED, Table};
 use crate::text::Text;
+use crate::veneer::Targets;
 use core::ops::Range;
 
+mod every;
 mod finish;
 mod kinds;
+mod quarantine;
 
 use kinds::Failure;
 pub(crate) use kinds::{Done, Pick, Refusal};
@@ -39,8 +42,10 @@ pub(crate) struct Patcher<'a, T> {
     pub(crate) table: &'a Table,
     pub(crate) sets: &'a mut Sets,
     pub(crate) registry: &'a Registry,
-    /// Address that the BLs reach.
-    pub(crate) trampoline: usize,
+    /// What the BLs reach.
+    pub(crate) targets: Targets,
+    /// Whether some callsite is quarantined.
+    pub(crate) quarantined: bool,
     pub(crate) ops: &'static Ops,
 }
 
@@ -59,16 +64,6 @@ impl<T: Text> Patcher<'_, T> {
         }
     }
 
-    /// How many literals of the range name the ops, those of quarantined callsites included.
-    #[cold]
-    pub(crate) fn callers(&self, range: Range<usize>) -> u32 {
-        let calls = |(_, record): &(usize, Record)| {
-            !record.has(LEFT_ALONE & !QUARANTINED)
-                && self.calls(self.table.layout(*record)) == Some(true)
-        };
-        self.table.range(range).filter(calls).count() as u32
-    }
-
     /// Works out what the callsite's literal becomes, and checks that its word is what its state says. Writes nothing.
     ///
     /// # Errors
@@ -80,14 +75,8 @@ impl<T: Text> Patcher<'_, T> {
             .sets
             .toggle(self.registry, from, self.ops)
             .map_err(|error| match error {
-                ToggleError::Unknown => Refusal::Patch {
-                    at,
-                    why: Why::Literal { found: from },
-                },
-                ToggleError::Direct => Refusal::Patch {
-                    at,
-                    why: Why::Direct,
-                },
+                ToggleError::Unknown => Refusal::of(at, Why::Literal { found: from }),
+                ToggleError::Direct => Refusal::of(at, Why::Direct),
                 ToggleError::Memory(bytes) => Refusal::SetMemory {
                     at,
                     literal: from,
@@ -113,10 +102,7 @@ impl<T: Text> Patcher<'_, T> {
         if found == expected {
             Ok(())
         } else {
-            Err(Refusal::Patch {
-                at,
-                why: Why::Insn { expected, found },
-            })
+            Err(Refusal::of(at, Why::Insn { expected, found }))
         }
     }
 
@@ -129,55 +115,9 @@ impl<T: Text> Patcher<'_, T> {
                 return Ok(insn);
             }
         }
-        Insn::bl(at, self.trampoline).map_err(|error| Refusal::Patch {
-            at,
-            why: error.into(),
-        })
-    }
-
-    /// Where the BLs of all callsites of a range go; `None` where that differs or is out of reach.
-    fn common_target(&self, range: Range<usize>) -> Option<usize> {
-        let ends = [range.start, range.end.checked_sub(1)?];
-        let target = if self.ops.head.straight {
-            self.ops.head.entry as usize
-        } else {
-            self.trampoline
-        };
-        ends.iter()
-            .all(|&index| {
-                // The table is sorted: what both ends reach, all between them reach.
-                let record = self.table.record(index);
-                record.is_some_and(|record| {
-                    Insn::bl(self.table.layout(record).branch(), target).is_ok()
-                })
-            })
-            .then_some(target)
-    }
-
-    /// Whether every callsite of the range makes the same step: from no ops to this one, or (`enabled`) from this one
-    /// alone to none. Checks what [`Patcher::check`] checks, and stops at the first that differs.
-    pub(crate) fn all_alike(&self, range: Range<usize>, enabled: bool) -> Option<u32> {
-        let from = if enabled {
-            self.ops.target()
-        } else {
-            NOP_OPS.target()
-        };
-        self.common_target(range.clone())?;
-        let (text, places) = (self.text, self.table.places());
-        let mut count = 0;
-        for record in self.table.words(range).iter().map(Record::load) {
-            if !record.has(LEFT_ALONE) {
-                let layout = places.layout(record);
-                // The BL of an enabled callsite is compared when it is written.
-                if text.literal(layout.literal()) != from
-                    || (!enabled && text.insn(layout.branch()) != Insn::NOP)
-                {
-                    return None;
-                }
-                count += 1;
-            }
-        }
-        Some(count)
+        self.targets
+            .branch(at)
+            .map_err(|error| Refusal::of(at, error.into()))
     }
 
     /// Changes every callsite of the range that is picked, makes the new words visible to every core, and clears marks.
@@ -219,12 +159,18 @@ impl<T: Text> Patcher<'_, T> {
                 if stuck {
                     self.table.set_flags(index, QUARANTINED, 0);
                 }
+                let foreign = if why.is_foreign() {
+                    self.quarantine_foreign(range.clone(), pick)
+                } else {
+                    0
+                };
                 self.publish(range, pick, true, 0);
                 Err(PatchError {
                     at,
                     why,
                     undone,
                     stuck: more + usize::from(stuck),
+                    foreign,
                 })
             }
         }
@@ -248,67 +194,6 @@ impl<T: Text> Patcher<'_, T> {
             }
         }
         Ok(done)
-    }
-
-    // The two loops that a batch of everything runs stand alone: few values live, so that all of them stay in registers.
-
-    #[inline(never)]
-    fn enable_every(&self, range: Range<usize>, clean: bool) -> Result<(), (usize, Failure)> {
-        self.every(range, clean, |layout, target| {
-            let found = self.text.literal(layout.literal());
-            if found != NOP_OPS.target() {
-                return Err(Failure {
-                    at: layout.literal(),
-                    why: Why::Literal { found },
-                    stuck: false,
-                });
-            }
-            self.enable(layout, Insn::bl_in_reach(layout.branch(), target))
-        })
-    }
-
-    #[inline(never)]
-    fn disable_every(&self, range: Range<usize>, clean: bool) -> Result<(), (usize, Failure)> {
-        self.every(range, clean, |layout, target| {
-            let found = self.text.literal(layout.literal());
-            if found != self.ops.target() {
-                return Err(Failure {
-                    at: layout.literal(),
-                    why: Why::Literal { found },
-                    stuck: false,
-                });
-            }
-            self.disable(layout, Insn::bl_in_reach(layout.branch(), target))
-        })
-    }
-
-    #[inline(always)]
-    fn every(
-        &self,
-        range: Range<usize>,
-        clean: bool,
-        step: impl Fn(Layout, usize) -> Result<(), Failure>,
-    ) -> Result<(), (usize, Failure)> {
-        // `all_alike` has asked the same before.
-        let Some(target) = self.common_target(range.clone()) else {
-            return Ok(());
-        };
-        let (records, places) = (self.table.words(range.clone()), self.table.places());
-        let mut i = 0;
-        while i < records.len() {
-            let record = Record::load(&records[i]);
-            if !record.has(LEFT_ALONE) {
-                let layout = places.layout(record);
-                if let Err(failure) = step(layout, target) {
-                    return Err((range.start + i, failure));
-                }
-                if clean {
-                    self.text.clean(layout.branch());
-                }
-            }
-            i += 1;
-        }
-        Ok(())
     }
 
     /// Literal, then BL: whoever sees the BL sees the literal.

@@ -7,7 +7,7 @@ use crate::filter::{Filter, MAX_PATTERNS, Pattern, Patterns, What};
 use crate::glob;
 use crate::names::{Aliases, Names, NamesError};
 use crate::patch::{Patcher, Pick, Refusal};
-use crate::table::{LEFT_ALONE, MARKED, SELECTED, Table, cover};
+use crate::table::{LEFT_ALONE, MARKED, QUARANTINED, REJECTED, SELECTED, Table, cover};
 use crate::text::Text;
 use core::ops::Range;
 
@@ -16,8 +16,10 @@ use core::ops::Range;
 pub(crate) struct Selection {
     pub(crate) all: bool,
     pub(crate) range: Range<usize>,
-    /// How many callsites each pattern matches.
+    /// How many callsites each pattern matches, quarantined ones included.
     pub(crate) hits: [u32; MAX_PATTERNS],
+    /// How many patterns there are.
+    pub(crate) patterns: usize,
 }
 
 impl Selection {
@@ -26,6 +28,7 @@ impl Selection {
         all: false,
         range: 0..0,
         hits: [0; MAX_PATTERNS],
+        patterns: 0,
     };
 
     /// Resolves a filter.
@@ -80,6 +83,7 @@ impl Selection {
         filter: &Filter<'_>,
     ) -> Result<(), Error> {
         let mut patterns = filter.parse()?;
+        self.patterns = patterns.as_slice().len();
         let names = match names {
             Ok(names) => Some(names),
             Err(error) if patterns.need_names() => return Err(Error::Names(*error)),
@@ -90,7 +94,7 @@ impl Selection {
         let mut names = names.map(Names::iter);
         for (index, record) in table.range(0..table.len()) {
             let aliases = names.as_mut().and_then(Iterator::next);
-            if record.has(LEFT_ALONE) {
+            if record.has(REJECTED) {
                 continue;
             }
             match self.judge(&patterns, filter, index, aliases) {
@@ -185,6 +189,8 @@ pub(crate) struct Marks {
     pub(crate) range: Range<usize>,
     /// Callsites that the filter takes.
     pub(crate) matched: u32,
+    /// Callsites that the filter would take, were they not quarantined.
+    pub(crate) quarantined: u32,
     /// Callsites left out because they are the tracer's own function.
     pub(crate) own_tracer: bool,
     /// How the records that change are known from the others.
@@ -195,7 +201,8 @@ pub(crate) struct Marks {
 /// used up. Reads and checks every callsite that will change.
 ///
 /// # Errors
-/// The first callsite that cannot be changed. Nothing is marked then.
+/// The first callsite that cannot be changed. Nothing is marked then; those that somebody else wrote to are quarantined, all
+/// of them, so that the next plan does not meet them.
 pub(crate) fn mark<T: Text>(
     patcher: &mut Patcher<'_, T>,
     selection: &Selection,
@@ -209,13 +216,19 @@ pub(crate) fn mark<T: Text>(
     let mut marks = Marks {
         range: 0..0,
         matched: 0,
+        quarantined: 0,
         own_tracer: false,
         pick: Pick::Marked,
     };
-    let mut refused = None;
+    let mut refused: Option<Refusal> = None;
+    let mut foreign = 0;
     for (index, record) in table.range(range) {
         let mut wanted = selection.all || record.has(SELECTED);
         if record.has(LEFT_ALONE) {
+            if wanted && record.has(QUARANTINED) {
+                table.set_flags(index, 0, SELECTED);
+                marks.quarantined += 1;
+            }
             continue;
         }
         let layout = table.layout(record);
@@ -236,8 +249,15 @@ pub(crate) fn mark<T: Text>(
             Some(_) | None => patcher.check(layout),
         };
         if let Err(refusal) = change {
-            refused = Some(refusal);
-            break;
+            let first = *refused.get_or_insert(refusal);
+            if !refusal.is_foreign() {
+                // What a filter asks for and cannot have is told before what it may have next time.
+                refused = Some(if first.is_foreign() { refusal } else { first });
+                break;
+            }
+            patcher.quarantine(index);
+            foreign += 1;
+            continue;
         }
         table.set_flags(index, MARKED, SELECTED);
         marks.range = cover(&marks.range, index);
@@ -249,7 +269,7 @@ pub(crate) fn mark<T: Text>(
                 table.set_flags(index, 0, MARKED);
             }
             selection.forget(table);
-            Err(refusal)
+            Err(refusal.after(foreign))
         }
     }
 }
@@ -267,8 +287,13 @@ fn every<T: Text>(
     let count = patcher.all_alike(range.clone(), off)?;
     let matched = if off { 0 } else { count };
     Some(Marks {
-        range,
+        range: range.clone(),
         matched,
+        quarantined: if patcher.quarantined && !off {
+            patcher.quarantined_in(range.clone())
+        } else {
+            0
+        },
         own_tracer: false,
         pick: Pick::Every {
             on: matched,

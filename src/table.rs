@@ -1,12 +1,12 @@
 //! The callsite table: the linker's records, sorted and judged, in the section's own 8 bytes a callsite.
 //!
 //! ```text
-//!  63   62 61 60 59   56 55    53    52          51       50       49      47                 0
-//!  [BTI][zero]  [reason][ -- ][QUARANTINED][SELECTED][MARKED][TOUCHED][offset from the text's start]
+//!  63   62 61 60 59   56 55 54   53      52          51       50       49      47                 0
+//!  [BTI][zero]  [reason][ -- ][FOREIGN][QUARANTINED][SELECTED][MARKED][TOUCHED][offset from the text's start]
 //! ```
 
 use crate::callsite::{self, LITERAL_ALIGN, Layout};
-use crate::text::Text;
+use crate::text::ReadText;
 use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -24,12 +24,16 @@ pub(crate) const TOUCHED: u64 = 1 << 49;
 pub(crate) const MARKED: u64 = 1 << 50;
 /// The filter under way takes this callsite.
 pub(crate) const SELECTED: u64 = 1 << 51;
-/// A change of this callsite could not be undone; it is left alone from now on.
+/// A change of this callsite could not be undone, or somebody else wrote to it; it is left alone from now on.
 pub(crate) const QUARANTINED: u64 = 1 << 52;
+/// Beside [`QUARANTINED`]: because somebody else wrote to it.
+pub(crate) const FOREIGN: u64 = 1 << 53;
 const REASON_SHIFT: u32 = 56;
 const REASON_MASK: u64 = 0xf << REASON_SHIFT;
+/// Records with any of these are no callsites, and never were.
+pub(crate) const REJECTED: u64 = REASON_MASK;
 /// Callsites with any of these are never changed.
-pub(crate) const LEFT_ALONE: u64 = REASON_MASK | QUARANTINED;
+pub(crate) const LEFT_ALONE: u64 = REJECTED | QUARANTINED;
 
 /// Why a record is no callsite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub enum Reason {
     OwnCode,
     /// A change of this callsite failed and could not be undone.
     Quarantined,
+    /// This callsite had a word or a literal that somebody else wrote: another patcher, or memory corruption.
+    Foreign,
 }
 
 impl Reason {
@@ -76,6 +82,7 @@ impl fmt::Display for Reason {
             Self::NotCompiledPattern => "not the compiled pattern",
             Self::OwnCode => "tracer's own or notrace",
             Self::Quarantined => "quarantined after a failed change",
+            Self::Foreign => "quarantined: written by somebody else",
         })
     }
 }
@@ -108,6 +115,7 @@ impl Record {
 
     pub(crate) fn reason(self) -> Option<Reason> {
         match Reason::from_code((self.0 & REASON_MASK) >> REASON_SHIFT) {
+            None if self.has(FOREIGN) => Some(Reason::Foreign),
             None if self.has(QUARANTINED) => Some(Reason::Quarantined),
             reason => reason,
         }
@@ -167,7 +175,7 @@ impl Table {
     pub(crate) fn build(
         records: &'static mut [u64],
         ranges: &TextRanges,
-        text: &impl Text,
+        text: &impl ReadText,
     ) -> Self {
         Self::sort(records);
         let base = ranges.text.start;
@@ -288,14 +296,14 @@ impl Table {
         Some(self.in_text.start + after.checked_sub(1)?)
     }
 
-    /// The callsite that has `address` among its words.
+    /// The callsite that has `address` among its words, also where it is quarantined.
     pub(crate) fn find(&self, address: usize) -> Option<usize> {
         let index = self.at_or_before(address)?;
         // Rejects may overlap a callsite: duplicates, and records that point into its words.
         let (index, record) = self
             .range(self.in_text.start..index + 1)
             .rev()
-            .find(|(_, record)| !record.has(LEFT_ALONE))?;
+            .find(|(_, record)| !record.has(REJECTED))?;
         (address <= self.layout(record).end()).then_some(index)
     }
 }
@@ -310,7 +318,7 @@ pub(crate) fn cover(range: &Range<usize>, index: usize) -> Range<usize> {
 }
 
 /// Whether a record is a callsite, with (`true`) or without a BTI.
-fn judge(at: usize, ranges: &TextRanges, text: &impl Text) -> Result<bool, Reason> {
+fn judge(at: usize, ranges: &TextRanges, text: &impl ReadText) -> Result<bool, Reason> {
     if !ranges.text.contains(&at) || Layout::new(at, true).end() > ranges.text.end {
         return Err(Reason::OutsideText);
     }

@@ -5,14 +5,18 @@ use crate::cache::CacheType;
 use crate::error::WriteFault;
 use crate::insn::Insn;
 
-/// The kernel's text between `patch_begin` and `patch_end`.
-///
-/// The engine orders every access itself: an implementation does exactly what it is asked, in that order.
-pub trait Text {
+/// The kernel's text, to look at.
+pub trait ReadText {
     /// Reads an instruction word.
     fn insn(&self, at: usize) -> Insn;
     /// Reads a literal.
     fn literal(&self, at: usize) -> u64;
+}
+
+/// The kernel's text between `patch_begin` and `patch_end`.
+///
+/// The engine orders every access itself: an implementation does exactly what it is asked, in that order.
+pub trait Text: ReadText {
     /// Stores an instruction word: one aligned 32-bit store.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! [`Ftrace`]: the tracer of one kernel.
 
-use crate::arch::{self, LiveText};
+use crate::arch::{self, Executable, LiveText};
 use crate::cpu::CpuArea;
 use crate::engine::{self, Applied, Engine, Work};
 use crate::error::Error;
@@ -12,6 +12,7 @@ use crate::names::{Names, NamesError};
 use crate::ops::Ops;
 use crate::platform::Platform;
 use crate::table::Table;
+use crate::veneer::{Targets, Veneer};
 use core::fmt;
 use core::mem::MaybeUninit;
 
@@ -25,9 +26,9 @@ const FIRST_SET_MEMORY: usize = 8192;
 /// at a time or several (a spin lock inside orders them). Not from a tracer or an interrupt handler that interrupts
 /// another call on the same core: those get [`Error::Reentrant`].
 pub struct Ftrace {
-    platform: &'static dyn Platform,
+    pub(crate) platform: &'static dyn Platform,
     known: spin::Once<Known>,
-    engine: Lock<Engine>,
+    pub(crate) engine: Lock<Engine>,
     first_set_memory: FirstSetMemory,
 }
 
@@ -35,12 +36,13 @@ pub struct Ftrace {
 pub(crate) struct Known {
     pub(crate) table: Table,
     pub(crate) names: Result<Names<'static>, NamesError>,
+    veneers: &'static [Veneer],
 }
 
 #[repr(C, align(16))]
 struct FirstSetMemory(core::cell::UnsafeCell<[MaybeUninit<u8>; FIRST_SET_MEMORY]>);
 
-// SAFETY: touched once, by `init`, under the lock; from then on it belongs to the engine.
+// SAFETY: touched once, when `known` is made, under the lock; from then on it belongs to the engine.
 unsafe impl Sync for FirstSetMemory {}
 
 /// What [`Ftrace::init`] found.
@@ -103,12 +105,24 @@ impl Ftrace {
     /// report says so, and name filters do.
     ///
     /// # Context
-    /// Once, on the boot core, before other cores run traced code.
+    /// On the boot core, before other cores run traced code. Again after an init that failed, and after
+    /// [`Ftrace::shutdown`] with the other cores kept away from traced code: it then goes on with what it knows of the
+    /// kernel, and quarantines callsites whose words somebody else has written meanwhile.
     pub fn init(&'static self) -> Result<InitReport, Error> {
-        self.init_with(Image::of_this_kernel()?)
+        let mut engine = self.engine.lock(self.platform)?;
+        if engine.active {
+            return Err(Error::AlreadyInitialised);
+        }
+        match self.known() {
+            Some(known) => self.start_again(&mut engine, known),
+            None => self.start(&mut engine, Image::of_this_kernel()?),
+        }
     }
 
     /// As [`Ftrace::init`], for a kernel whose records or text the linker's symbols do not describe.
+    ///
+    /// The tracer keeps the image, so this works once: after a shutdown, or an [`Error::Patch`], go on with
+    /// [`Ftrace::init`].
     ///
     /// # Errors
     /// As [`Ftrace::init`].
@@ -117,6 +131,10 @@ impl Ftrace {
         if self.known.is_completed() {
             return Err(Error::AlreadyInitialised);
         }
+        self.start(&mut engine, image)
+    }
+
+    fn start(&'static self, engine: &mut Engine, image: Image) -> Result<InitReport, Error> {
         if image.records.is_empty() {
             return Err(Error::NoCallsites);
         }
@@ -127,19 +145,27 @@ impl Ftrace {
             Ok(names)
         });
         let table = Table::build(image.records, &image.ranges, &text);
-        engine::first_patch(&text, &table)?;
-        drop(text);
-        // SAFETY: `known` is not completed, so this is the first and only time, and `self` is static.
+        // SAFETY: `known` is not completed, and is before the lock is given back: this is the only time, and `self` is static.
         let memory = unsafe { &mut *self.first_set_memory.0.get() };
         engine.sets.memory.add(memory);
-        arch::set_boot_cpu_area();
-        let report = InitReport {
-            callsites: table.len() - table.rejected(),
-            rejected: table.rejected(),
-            names: names.map(|names| names.total_names()),
-        };
-        self.known.call_once(|| Known { table, names });
-        Ok(report)
+        // From now on the records are the table's, whatever comes: a failed init is made again with this.
+        let known = self.known.call_once(|| Known {
+            table,
+            names,
+            veneers: image.veneers,
+        });
+        engine::first_patch(&text, &known.table)?;
+        Ok(started(engine, known, 0))
+    }
+
+    fn start_again(
+        &'static self,
+        engine: &mut Engine,
+        known: &'static Known,
+    ) -> Result<InitReport, Error> {
+        let text = LiveText::open(self.platform)?;
+        let left = engine.start_again(&text, &known.table)?;
+        Ok(started(engine, known, left))
     }
 
     /// Gives the calling core its area: guarded tracers run there from now on.
@@ -238,7 +264,7 @@ impl Ftrace {
         index: usize,
         mut each: impl FnMut(&'static Ops),
     ) -> Result<(), Error> {
-        self.with_work(|engine, work| {
+        self.with_reader(|engine, work| {
             let count = work.table.len();
             let record = work
                 .table
@@ -298,22 +324,63 @@ impl Ftrace {
         self.known.get()
     }
 
-    fn with_work<R>(
+    /// The engine, with the text to look at.
+    pub(crate) fn with_reader<R>(
+        &'static self,
+        what: impl FnOnce(&Engine, &Work<'_, Executable>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let known = self.known().ok_or(Error::NotInitialised)?;
+        let engine = self.engine.lock(self.platform)?;
+        what(&engine, &known.work(&engine, &Executable)?)
+    }
+
+    /// The engine, with the text to patch.
+    pub(crate) fn with_work<R>(
         &'static self,
         what: impl FnOnce(&mut Engine, &Work<'_, LiveText>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let known = self.known().ok_or(Error::NotInitialised)?;
         let mut engine = self.engine.lock(self.platform)?;
+        if !engine.active {
+            return Err(Error::NotInitialised);
+        }
         let text = LiveText::open(self.platform)?;
-        let work = Work {
-            text: &text,
-            table: &known.table,
-            names: &known.names,
-            trampoline: arch::trampoline(),
-        };
+        let work = known.work(&engine, &text)?;
         let result = what(&mut engine, &work);
         drop(text);
         engine.sets.sweep(|| self.platform.synchronize());
         result
+    }
+}
+
+impl Known {
+    fn work<'a, T>(&'a self, engine: &Engine, text: &'a T) -> Result<Work<'a, T>, Error> {
+        if !engine.active {
+            return Err(Error::NotInitialised);
+        }
+        Ok(Work {
+            text,
+            table: &self.table,
+            names: &self.names,
+            targets: Targets {
+                trampoline: arch::trampoline(),
+                veneers: self.veneers,
+            },
+        })
+    }
+}
+
+fn started(engine: &mut Engine, known: &Known, left: usize) -> InitReport {
+    engine.active = true;
+    arch::set_boot_cpu_area();
+    let rejected = known.table.rejected() + left;
+    InitReport {
+        callsites: known.table.len() - rejected,
+        rejected,
+        names: known
+            .names
+            .as_ref()
+            .map(Names::total_names)
+            .map_err(|error| *error),
     }
 }

@@ -24,6 +24,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/registry.rs", "the next pointer of the list of ops"),
     ("src/set.rs", "sets with their members behind them"),
     ("src/set_memory.rs", "the allocator's calls"),
+    (
+        "src/shutdown.rs",
+        "a kernel that keeps its other cores still",
+    ),
     ("src/table.rs", "the section's records as atomics"),
     ("src/tracer.rs", "the first memory for sets"),
     ("src/tests/builtin.rs", "what the asm reads of a set"),

@@ -6,7 +6,8 @@ use crate::error::{Error, WriteFault};
 use crate::image::Image;
 use crate::insn::Insn;
 use crate::platform::Platform;
-use crate::text::Text;
+use crate::text::{ReadText, Text};
+use crate::veneer::Veneer;
 
 /// The asm entries.
 pub(crate) mod entry {
@@ -45,6 +46,10 @@ pub(crate) fn image() -> Result<Image, Error> {
     Err(Error::NoCallsites)
 }
 
+pub(crate) fn veneers() -> &'static [Veneer] {
+    &[]
+}
+
 /// A kernel's text on this host, between `patch_begin` and `patch_end`: nothing is there.
 pub(crate) struct LiveText(&'static dyn Platform);
 
@@ -61,14 +66,30 @@ impl Drop for LiveText {
     }
 }
 
-/// There is no text of a kernel on this host: reads give zero, writes fail.
-impl Text for LiveText {
+/// There is no text of a kernel on this host: reads give zero.
+impl ReadText for LiveText {
     fn insn(&self, _: usize) -> Insn {
         Insn(0)
     }
     fn literal(&self, _: usize) -> u64 {
         0
     }
+}
+
+/// What a kernel's text would be, to look at.
+pub(crate) struct Executable;
+
+impl ReadText for Executable {
+    fn insn(&self, _: usize) -> Insn {
+        Insn(0)
+    }
+    fn literal(&self, _: usize) -> u64 {
+        0
+    }
+}
+
+/// Writes fail.
+impl Text for LiveText {
     fn write_insn(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
         Err(WriteFault)
     }

@@ -3,7 +3,7 @@
 
 use super::Patcher;
 use super::kinds::{Done, Pick};
-use crate::table::{LEFT_ALONE, MARKED, QUARANTINED, Record, TOUCHED};
+use crate::table::{FOREIGN, LEFT_ALONE, MARKED, QUARANTINED, REJECTED, Record, TOUCHED};
 use crate::text::Text;
 use core::ops::Range;
 use core::sync::atomic::AtomicU64;
@@ -21,8 +21,9 @@ impl<T: Text> Patcher<'_, T> {
             let layout = table.layout(record);
             match self.change(layout, &mut Done::default()) {
                 Ok(()) => undone += 1,
-                Err(_) => {
-                    table.set_flags(index, QUARANTINED, 0);
+                Err(failure) => {
+                    let foreign = if failure.why.is_foreign() { FOREIGN } else { 0 };
+                    table.set_flags(index, QUARANTINED | foreign, 0);
                     stuck += 1;
                 }
             }
@@ -54,9 +55,14 @@ impl<T: Text> Patcher<'_, T> {
                     }
                 }
             }
+            Pick::Every { .. } if flags == TOUCHED => {
+                self.invalidate(records, invalidate, |record| {
+                    (!record.has(LEFT_ALONE)).then_some(record.with(TOUCHED, 0))
+                });
+            }
             // A callsite that got stuck a moment ago is left alone from now on, but its word may have changed.
             Pick::Every { .. } => self.invalidate(records, invalidate, |record| {
-                (!record.has(LEFT_ALONE & !QUARANTINED)).then_some(record.with(flags, 0))
+                (!record.has(REJECTED)).then_some(record)
             }),
         }
         if words {

@@ -10,12 +10,37 @@ pub(crate) enum Refusal {
     Patch {
         at: usize,
         why: Why,
+        /// How many callsites of the plan were quarantined on the way.
+        foreign: usize,
     },
     SetMemory {
         at: usize,
         literal: u64,
         bytes: usize,
     },
+}
+
+impl Refusal {
+    pub(super) const fn of(at: usize, why: Why) -> Self {
+        Self::Patch {
+            at,
+            why,
+            foreign: 0,
+        }
+    }
+
+    /// Whether somebody else wrote to the callsite.
+    pub(crate) const fn is_foreign(self) -> bool {
+        matches!(self, Self::Patch { why, .. } if why.is_foreign())
+    }
+
+    /// The same, after this many callsites were quarantined.
+    pub(crate) const fn after(self, foreign: usize) -> Self {
+        match self {
+            Self::Patch { at, why, .. } => Self::Patch { at, why, foreign },
+            memory @ Self::SetMemory { .. } => memory,
+        }
+    }
 }
 
 /// How many callsites a batch switched on, switched off, and gave another literal.
@@ -60,7 +85,7 @@ pub(super) struct Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (at, why) = match refusal {
-            Refusal::Patch { at, why } => (at, why),
+            Refusal::Patch { at, why, .. } => (at, why),
             // The plan made every set; a callsite that asks for another one has changed since.
             Refusal::SetMemory { at, literal, .. } => (at, Why::Literal { found: literal }),
         };

@@ -81,6 +81,7 @@ fn a_builtin_does_not_share_with_a_direct_ops() {
             why: Why::Direct,
             undone: 0,
             stuck: 0,
+            foreign: 0,
         };
         assert_eq!(refused, Err(Error::Patch(expected)));
         world.unregister(first).expect("unregisters");

@@ -6,7 +6,7 @@ use crate::cache::CacheType;
 use crate::callsite::{COMPILED_LITERAL, Layout};
 use crate::error::WriteFault;
 use crate::insn::{INSN_SIZE, Insn};
-use crate::text::Text;
+use crate::text::{ReadText, Text};
 use std::boxed::Box;
 use std::cell::RefCell;
 use std::vec::Vec;
@@ -187,7 +187,7 @@ impl Fake {
     }
 }
 
-impl Text for Fake {
+impl ReadText for Fake {
     fn insn(&self, at: usize) -> Insn {
         self.note(Event::LoadWord(at));
         self.peek(at)
@@ -198,7 +198,9 @@ impl Text for Fake {
         self.note(Event::LoadLiteral(at));
         self.peek_literal(at)
     }
+}
 
+impl Text for Fake {
     fn write_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
         if self.refused(Write::Word) {
             self.note(Event::WordFault(at));

@@ -2,13 +2,13 @@
 //! cannot be undone is quarantined and counted.
 #![forbid(unsafe_code)]
 
-use super::fake::{ALL_CTRS, CTR_NEITHER, Write};
+use super::fake::{ALL_CTRS, CTR_NEITHER, Event, Write};
 use super::rules::{every_word_is_published, literal_is_valid_at_every_step};
 use super::world::{World, direct_at, guarded, unguarded};
 use crate::engine::Applied;
 use crate::error::{Error, PatchError, Why};
 use crate::filter::Filter;
-use crate::ops::Ops;
+use crate::ops::{NOP_OPS, Ops};
 use crate::table::Reason;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -181,6 +181,7 @@ fn one_failed_write_is_undone_and_the_plan_succeeds_later() {
                 why: Why::Fault,
                 undone,
                 stuck: 0,
+                foreign: 0,
             };
             assert_eq!(scene.fail(), expected, "{plan:?}, write {n}");
             assert_eq!(scene.world.text.memory(), before, "{plan:?}, write {n}");
@@ -207,6 +208,7 @@ fn writes_that_fail_for_good_leave_what_cannot_be_undone_quarantined() {
                 why: Why::Fault,
                 undone: 0,
                 stuck,
+                foreign: 0,
             };
             assert_eq!(scene.fail(), expected, "{plan:?}, from write {n}");
         }
@@ -238,22 +240,27 @@ fn what_is_quarantined_is_left_alone() {
     scene.world.text.heal();
     let stuck: Vec<_> = [0, 3].map(|i| scene.world.state(i)).into();
     let layout = scene.world.layout(0);
-    assert_eq!(scene.world.table.find(layout.entry()), None);
-    let refused = scene.world.register_at(guarded(), &[0]);
-    assert_eq!(refused, Err(Error::NoCallsiteAt(layout.entry())));
+    assert_eq!(scene.world.table.find(layout.entry()), Some(0));
+    let alone = guarded();
+    let applied = scene.world.register_at(alone, &[0]).expect("without it");
+    assert_eq!((applied.matched, applied.quarantined), (0, 1));
+    scene.world.unregister(alone).expect("unregisters");
     let everything = guarded();
     let applied = scene
         .world
         .register(everything, &Filter::ALL)
         .expect("registers");
-    assert_eq!(applied.matched, FUNCTIONS.len() - 2);
+    assert_eq!(
+        (applied.matched, applied.quarantined),
+        (FUNCTIONS.len() - 2, 2)
+    );
     scene.world.unregister(everything).expect("unregisters");
     assert_eq!([0, 3].map(|i| scene.world.state(i)), *stuck);
 }
 
 /// An ops that a quarantined callsite still calls is not let go: a box would be freed under a live literal.
 #[test]
-fn what_a_quarantined_callsite_calls_stays_registered() {
+fn what_a_quarantined_callsite_calls_stays_registered_until_the_literal_can_be_written() {
     let mut scene = Scene::new(Plan::Enable, CTR_NEITHER);
     scene.world.text.refuse(|_, i, _| i >= 3);
     assert_eq!(scene.fail().stuck, 2);
@@ -264,13 +271,18 @@ fn what_a_quarantined_callsite_calls_stays_registered() {
         .set_filter_at(ops, &[1, 5])
         .expect("a new filter");
     assert_eq!(ops.callsites(), 4, "two of the filter, two stuck");
+    let stuck = [0, 3].map(|i| scene.world.layout(i).literal());
+    // The two of the filter (one shares its callsite, one has NOP and literal) can be written, the stuck ones cannot.
+    scene.world.text.refuse(|_, i, _| i >= 3);
     for _ in 0..2 {
         let refused = scene.world.unregister(ops);
         assert_eq!(refused, Err(Error::Quarantined { callsites: 2 }));
         assert_eq!((ops.is_registered(), ops.callsites()), (true, 2));
         assert_eq!(scene.callers(), 2);
+        scene.world.text.refuse(|_, _, _| true);
     }
     // Others come and go as ever, and count right.
+    scene.world.text.heal();
     let other = guarded();
     scene
         .world
@@ -279,6 +291,12 @@ fn what_a_quarantined_callsite_calls_stays_registered() {
     assert_eq!(other.callsites(), FUNCTIONS.len() - 2);
     scene.world.unregister(other).expect("unregisters");
     assert_eq!((other.is_registered(), other.callsites()), (false, 0));
+    scene.world.take_log();
+    scene.world.unregister(ops).expect("the literals let go");
+    assert_eq!((ops.is_registered(), scene.callers()), (false, 0));
+    let expected = [0, 1].map(|i| Event::Literal(stuck[i], NOP_OPS.target()));
+    let log = scene.world.take_log();
+    assert_eq!(log, [&[Event::Dmb], &expected[..], &[Event::Dsb]].concat());
 }
 
 proptest! {

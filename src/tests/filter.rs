@@ -82,13 +82,7 @@ fn taken(filter: impl FnOnce(&World) -> Filter<'static>) -> (Vec<usize>, Vec<u32
         (applied.matched, ops.callsites()),
         (calls.len(), calls.len())
     );
-    let hits = applied
-        .hits()
-        .iter()
-        .copied()
-        .filter(|hits| *hits > 0)
-        .collect();
-    (calls, hits)
+    (calls, applied.hits().to_vec())
 }
 
 #[test]
@@ -117,6 +111,9 @@ fn patterns_take_and_take_away_in_their_order() {
 fn hits_count_what_each_pattern_matches() {
     let (calls, hits) = taken(|_| Filter::new(&["#1", "#2", "!#2"]));
     assert_eq!((calls, hits), (vec![1], vec![1, 1, 1]));
+    let notrace = taken(|_| Filter::new(&["#1", "!#1"]).notrace(&["#1", "#2"]));
+    assert_eq!(notrace, (vec![], vec![1, 1, 1, 1]));
+    assert_eq!(taken(|_| Filter::ALL).1, []);
 }
 
 #[test]

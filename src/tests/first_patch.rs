@@ -63,7 +63,8 @@ fn a_fault_at_each_write_gives_back_the_compiled_text() {
                     at,
                     why,
                     undone,
-                    stuck
+                    stuck,
+                    foreign: 0,
                 }),
                 "write {n}"
             );

@@ -2,6 +2,7 @@
 //!
 //! Each test is named after the rule that it proves. Loads are not compared: the engine may read as often as it likes.
 
+mod audit;
 mod builtin;
 mod cache;
 mod fake;
@@ -12,10 +13,13 @@ mod insn;
 mod lock;
 mod logs;
 mod model;
+mod quarantine;
 mod refusals;
 mod rules;
 #[cfg(feature = "alloc")]
 mod scarce;
 mod sets;
+mod shutdown;
 mod table;
+mod veneer;
 mod world;

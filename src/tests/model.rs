@@ -219,6 +219,7 @@ fn direct(world: &World, i: usize) -> Error {
         why: Why::Direct,
         undone: 0,
         stuck: 0,
+        foreign: 0,
     })
 }
 

@@ -11,10 +11,15 @@ use crate::filter::Filter;
 use crate::insn::{BRANCH_RANGE, Insn};
 use crate::names::NamesError;
 use crate::ops::{NOP_OPS, Ops};
+use crate::table::Reason;
 use std::vec;
 use std::vec::Vec;
 
 const FUNCTIONS: [bool; 4] = [false, true, true, false];
+
+fn foreign(at: usize, why: Why) -> Error {
+    Error::Patch(PatchError::refused(at, why, 1))
+}
 
 fn patch(at: usize, why: Why) -> Error {
     Error::Patch(PatchError {
@@ -22,6 +27,7 @@ fn patch(at: usize, why: Why) -> Error {
         why,
         undone: 0,
         stuck: 0,
+        foreign: 0,
     })
 }
 
@@ -40,79 +46,77 @@ fn refused(
     error
 }
 
+/// Whatever makes the plan meet it: switching on, another set, a new filter.
 #[test]
 fn an_unexpected_word_is_refused_before_any_write() {
-    let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
-    let at = world.layout(2).branch();
-    world.text.poke(at, BODY);
-    let ops = guarded();
     let why = |expected| Why::Insn {
         expected,
         found: BODY,
     };
-    let error = refused(&mut world, ops, |world| world.register(ops, &Filter::ALL));
-    assert_eq!(error, patch(at, why(Insn::NOP)));
-    // The others can be traced; and it, when the word is there again.
-    world.register_at(ops, &[0, 1, 3]).expect("registers");
-    world.take_log();
-    let error = refused(&mut world, ops, |world| world.set_filter(ops, &Filter::ALL));
-    assert_eq!(error, patch(at, why(Insn::NOP)));
-    world.text.poke(at, Insn::NOP);
-    world
-        .set_filter(ops, &Filter::ALL)
-        .expect("the word is there again");
-    assert_eq!(ops.callsites(), 4);
-    // Now the same for a swap.
-    world.take_log();
-    world.text.poke(at, BODY);
-    let bl = world.bl(2);
-    let other = guarded();
-    let error = refused(&mut world, other, |world| {
-        world.register(other, &Filter::ALL)
-    });
-    assert_eq!(error, patch(at, why(bl)));
-    // And for some of those that are on, to be switched off.
-    let error = refused(&mut world, ops, |world| world.set_filter_at(ops, &[0, 1]));
-    assert_eq!(error, patch(at, why(bl)));
-    world.text.poke(at, bl);
-    world.unregister(ops).expect("the word is there again");
+    for plan in 0..4 {
+        let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+        let (ops, other) = (guarded(), guarded());
+        let (at, bl) = (world.layout(2).branch(), world.bl(2));
+        if plan > 0 {
+            world.register(ops, &Filter::ALL).expect("registers");
+        }
+        world.take_log();
+        world.text.poke(at, BODY);
+        let expected = if plan == 0 { Insn::NOP } else { bl };
+        let error = match plan {
+            0 => refused(&mut world, ops, |world| world.register(ops, &Filter::ALL)),
+            1 => refused(&mut world, other, |world| {
+                world.register(other, &Filter::ALL)
+            }),
+            2 => refused(&mut world, ops, |world| world.set_filter_at(ops, &[0, 1])),
+            _ => {
+                // The other way round: some are to be switched on, this one off.
+                world.set_filter_at(ops, &[2]).expect("it stays as it is");
+                world.take_log();
+                refused(&mut world, ops, |world| world.set_filter_at(ops, &[0, 1]))
+            }
+        };
+        assert_eq!(error, foreign(at, why(expected)), "plan {plan}");
+        assert_eq!(world.record(2).reason(), Some(Reason::Foreign));
+    }
 }
 
 /// Switching off all that is on compares each word just before it is written: what was done is undone. A BL that goes
 /// elsewhere is as unexpected as any other word.
 #[test]
 fn an_unexpected_word_stops_switching_off_and_all_are_on_again() {
-    let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
-    let (ops, at) = (guarded(), world.layout(2).branch());
-    world.register(ops, &Filter::ALL).expect("registers");
-    let expected = world.bl(2);
     for found in [
         BODY,
         Insn::NOP,
-        Insn::bl(at, TRAMPOLINE + 4).expect("in reach"),
+        Insn::bl(BASE, TRAMPOLINE + 4).expect("in reach"),
     ] {
+        let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+        let (ops, at) = (guarded(), world.layout(2).branch());
+        world.register(ops, &Filter::ALL).expect("registers");
+        let expected = world.bl(2);
         world.text.poke(at, found);
         let before = world.text.memory();
         world.take_log();
         let error = world.unregister(ops).expect_err("refused");
         let why = Why::Insn { expected, found };
-        let (undone, stuck) = (2, 0);
+        let (undone, stuck, foreign) = (2, 0, 1);
         assert_eq!(
             error,
             Error::Patch(PatchError {
                 at,
                 why,
                 undone,
-                stuck
+                stuck,
+                foreign
             })
         );
         assert_eq!(world.text.memory(), before);
         every_word_is_published(&world.take_log(), world.text.needs());
         assert!(ops.is_registered() && world.is_clean());
         assert_eq!(ops.callsites(), 4);
+        world.unregister(ops).expect("goes on without");
+        assert_eq!(world.text.peek(at), found, "the word is somebody else's");
     }
-    world.text.poke(at, expected);
-    world.unregister(ops).expect("the word is there again");
 }
 
 #[test]
@@ -123,24 +127,22 @@ fn an_unexpected_literal_is_refused_before_any_write() {
         let ops = guarded();
         world.text.poke_literal(at, found);
         let error = refused(&mut world, ops, |world| world.register(ops, &Filter::ALL));
-        assert_eq!(error, patch(at, Why::Literal { found }));
-        // It does not disturb those that leave it alone.
-        world.register_at(ops, &[0, 3]).expect("registers");
+        assert_eq!(error, foreign(at, Why::Literal { found }));
+        let applied = world.register(ops, &Filter::ALL).expect("goes on without");
+        assert_eq!((applied.matched, applied.quarantined), (3, 1));
         world.unregister(ops).expect("unregisters");
-        world.text.poke_literal(at, NOP_OPS.target());
-        world
-            .register(ops, &Filter::ALL)
-            .expect("the literal is there again");
+        assert_eq!(world.text.peek_literal(at), found);
     }
 }
 
 /// A word or literal that changes between the check and the write: refused then, and what was done is undone.
 #[test]
 fn a_change_during_the_plan_is_refused_and_the_plan_undone() {
-    let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
-    let (ops, layout) = (guarded(), world.layout(2));
-    let before = world.text.memory();
+    let ops = guarded();
+    let layout = World::new(&FUNCTIONS, CTR_NEITHER).layout(2);
     for word in [true, false] {
+        let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+        let before = world.text.memory();
         // Somebody else patches the third function while the second one is being written.
         world.text.refuse(move |text, n, _| {
             match word {
@@ -167,7 +169,8 @@ fn a_change_during_the_plan_is_refused_and_the_plan_undone() {
                 at,
                 why,
                 undone: 2,
-                stuck: 0
+                stuck: 0,
+                foreign: 1,
             })
         );
         world.text.heal();
@@ -178,10 +181,10 @@ fn a_change_during_the_plan_is_refused_and_the_plan_undone() {
         assert_eq!(world.text.memory(), before);
         assert_eq!((ops.is_registered(), ops.callsites()), (false, 0));
         assert!(world.is_clean());
+        let applied = world.register(ops, &Filter::ALL).expect("goes on without");
+        assert_eq!((applied.matched, applied.quarantined), (3, 1));
+        world.unregister(ops).expect("unregisters");
     }
-    world
-        .register(ops, &Filter::ALL)
-        .expect("nobody else patches any more");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::insn::Insn;
 use crate::names::{Names, NamesError};
 use crate::ops::{EntryFn, Kind, Ops, TracerFn};
 use crate::table::{MARKED, Record, SELECTED, Table, TextRanges};
+use crate::veneer::{Targets, Veneer};
 use core::mem::MaybeUninit;
 use std::boxed::Box;
 use std::vec;
@@ -29,6 +30,7 @@ pub(super) struct World {
     pub(super) table: Table,
     pub(super) engine: Engine,
     pub(super) trampoline: usize,
+    pub(super) veneers: &'static [Veneer],
     names: Result<Names<'static>, NamesError>,
 }
 
@@ -54,6 +56,7 @@ impl World {
         };
         let table = Table::build(records.leak(), &ranges, &text);
         let mut engine = Engine::new();
+        engine.active = true;
         engine.sets.memory.add(set_memory(SET_MEMORY));
         text.take_log();
         Self {
@@ -61,16 +64,31 @@ impl World {
             table,
             engine,
             trampoline: TRAMPOLINE,
+            veneers: &[],
             names: Err(NamesError::NoSection),
         }
     }
 
-    fn with_work<R>(&mut self, what: impl FnOnce(&mut Engine, &Work<'_, Fake>) -> R) -> R {
+    /// What BLs reach.
+    pub(super) fn targets(&self) -> Targets {
+        Targets {
+            trampoline: self.trampoline,
+            veneers: self.veneers,
+        }
+    }
+
+    pub(super) fn with_work<R>(
+        &mut self,
+        what: impl FnOnce(&mut Engine, &Work<'_, Fake>) -> R,
+    ) -> R {
         let work = Work {
             text: &self.text,
             table: &self.table,
             names: &self.names,
-            trampoline: self.trampoline,
+            targets: Targets {
+                trampoline: self.trampoline,
+                veneers: self.veneers,
+            },
         };
         what(&mut self.engine, &work)
     }
@@ -139,7 +157,8 @@ impl World {
 
     /// The BL to the trampoline, at this callsite.
     pub(super) fn bl(&self, index: usize) -> Insn {
-        Insn::bl(self.layout(index).branch(), self.trampoline).expect("the trampoline is in reach")
+        let at = self.layout(index).branch();
+        self.targets().branch(at).expect("something is in reach")
     }
 
     /// The ops that a literal calls; `None` where it is not live.

@@ -76,6 +76,7 @@ fn main() {
     direct(meter, &STRAIGHT, "straight", base);
     disabled(meter);
     patching(meter);
+    audit(meter);
     memory();
     println!("bench: done ({} of ballast)", ballast::run());
 }
@@ -212,6 +213,27 @@ fn on_and_off(meter: Meter, ops: &'static Ops, filter: &Filter<'_>) -> [(Cost, u
     match (on, off) {
         (Some(Ok(on)), Some(Ok(off))) => [(on_cost, on.enabled), (off_cost, off.disabled)],
         other => panic!("patching: {other:?}"),
+    }
+}
+
+/// The audit of a kernel of which every callsite is enabled.
+fn audit(meter: Meter) {
+    if let Err(error) = FTRACE.register(&PLAIN[0], &Filter::ALL) {
+        panic!("register: {error}");
+    }
+    let mut audit = None;
+    let cost = meter.measure(|| audit = Some(FTRACE.audit(|finding| panic!("{finding}"))));
+    unregister(&PLAIN[0]);
+    let Some(Ok(audit)) = audit else {
+        panic!("audit: {audit:?}");
+    };
+    assert_eq!((audit.enabled, audit.illegal), (audit.callsites, 0));
+    if virt::pmu::has_instructions() {
+        let per = cost.insns as f32 / audit.callsites as f32;
+        println!(
+            r#"{{"bench":"audit","target":"{TARGET}","callsites":{},"insns_per_callsite":{per:.1}}}"#,
+            audit.callsites
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::image::Image;
 use crate::table::TextRanges;
+use crate::veneer::Veneer;
 use core::arch::global_asm;
 
 unsafe extern "C" {
@@ -15,18 +16,23 @@ unsafe extern "C" {
     static __ftrace_notrace_start: u8;
     static __ftrace_notrace_end: u8;
     static ftrace_names_bounds: [usize; 2];
+    static ftrace_veneers_bounds: [usize; 2];
 }
 
-// Both zero where the kernel reserves no space for names. A table in memory, because Rust takes the address of a symbol
+// Zero where the kernel reserves no space for names, or no veneer. A table in memory, because Rust takes the address of a symbol
 // to be never zero.
 global_asm!(
     ".weak __start_ftrace_names",
     ".weak __stop_ftrace_names",
+    ".weak __start_ftrace_veneers",
+    ".weak __stop_ftrace_veneers",
     ".pushsection .data.rel.ro.ftrace_names_bounds, \"aw\"",
     ".balign 8",
     "ftrace_names_bounds: .quad __start_ftrace_names, __stop_ftrace_names",
+    "ftrace_veneers_bounds: .quad __start_ftrace_veneers, __stop_ftrace_veneers",
     ".popsection",
     ".global ftrace_names_bounds",
+    ".global ftrace_veneers_bounds",
 );
 
 pub(crate) fn image() -> Result<Image, Error> {
@@ -48,7 +54,20 @@ pub(crate) fn image() -> Result<Image, Error> {
         records,
         ranges,
         names: names(),
+        veneers: veneers(),
     })
+}
+
+/// What `veneer!` left.
+pub(crate) fn veneers() -> &'static [Veneer] {
+    // SAFETY: defined above, never written after the link (or the kernel's own relocation).
+    let [start, stop] = unsafe { (&raw const ftrace_veneers_bounds).read_volatile() };
+    let count = (stop - start) / size_of::<Veneer>();
+    if count == 0 {
+        return &[];
+    }
+    // SAFETY: the linker placed the section from one symbol to the other, in read-only data, entries of 8 bytes each.
+    unsafe { core::slice::from_raw_parts(start as *const Veneer, count) }
 }
 
 fn names() -> &'static [u8] {

@@ -4,7 +4,7 @@ use crate::cache::CacheType;
 use crate::error::{Error, WriteFault};
 use crate::insn::Insn;
 use crate::platform::Platform;
-use crate::text::Text;
+use crate::text::{ReadText, Text};
 use aarch64_cpu::asm::barrier;
 use core::arch::asm;
 
@@ -53,7 +53,7 @@ fn read_literal(at: usize) -> u64 {
     unsafe { (at as *const u64).read_volatile() }
 }
 
-impl Text for LiveText {
+impl ReadText for LiveText {
     #[inline]
     fn insn(&self, at: usize) -> Insn {
         read_insn(at)
@@ -63,7 +63,24 @@ impl Text for LiveText {
     fn literal(&self, at: usize) -> u64 {
         read_literal(at)
     }
+}
 
+/// The text as it executes: to look at it needs no alias.
+pub(crate) struct Executable;
+
+impl ReadText for Executable {
+    #[inline]
+    fn insn(&self, at: usize) -> Insn {
+        read_insn(at)
+    }
+
+    #[inline]
+    fn literal(&self, at: usize) -> u64 {
+        read_literal(at)
+    }
+}
+
+impl Text for LiveText {
     #[inline]
     fn write_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
         let alias = at.wrapping_add_signed(self.distance) as *mut u32;

@@ -5,8 +5,8 @@ mod image;
 mod live;
 
 pub(crate) use entries::{entry, trampoline};
-pub(crate) use image::image;
-pub(crate) use live::{LiveText, read_insn};
+pub(crate) use image::{image, veneers};
+pub(crate) use live::{Executable, LiveText, read_insn};
 
 use crate::cpu::CpuArea;
 use aarch64_cpu::registers::{CNTVCT_EL0, Readable as _};

@@ -79,7 +79,7 @@ const fn figure(
 }
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 11] = [
+pub const FIGURES: [Figure; 12] = [
     figure(
         "disabled",
         None,
@@ -118,6 +118,14 @@ pub const FIGURES: [Figure; 11] = [
         "insns_per_callsite",
         "all callsites off: instructions each",
         Some(1200.0),
+        Some(48.0),
+    ),
+    figure(
+        "audit",
+        None,
+        "insns_per_callsite",
+        "audit, all callsites on: instructions each",
+        None,
         Some(48.0),
     ),
     figure(
