@@ -1,4 +1,5 @@
 //@ cpu: cortex-a53, max
+//@ profile: release
 //@ emu-check: gives back the compiled NOPs, which nobody may do while other cores run
 //! Shutdown takes every patch out again: the functions run untraced, and with the compiled NOPs given back the text is, byte
 //! for byte, what was loaded. Init starts anew each time.
