@@ -3,6 +3,7 @@
 mod entries;
 mod image;
 mod live;
+mod veneer;
 
 pub(crate) use entries::{entry, trampoline};
 pub(crate) use image::{image, veneers};
