@@ -14,7 +14,7 @@ use crate::kernel::{self, Kernel, Profile, Target};
 use crate::qemu::{self, Outcome};
 use crate::setup::toolchain::Toolchain;
 use crate::setup::{Ready, repo};
-use crate::ui::{heading, say, took};
+use crate::ui::{heading, say};
 use crate::variant::{self, Variant};
 
 /// Boots at the same time.
@@ -279,24 +279,9 @@ fn matrix(
                     let start = Instant::now();
                     let result = job.run();
                     let Ok(mut tally) = shared.lock() else { return };
-                    tally.booted(&job.name(), result, start);
+                    tally.stepped(&job.name(), result, start);
                 }
             });
         }
     });
-}
-
-impl Tally {
-    fn booted(&mut self, name: &str, result: Result<()>, start: Instant) {
-        match result {
-            Ok(()) => {
-                self.pass(1);
-                say(format!("{name:<46} ok      {}", took(start)));
-            }
-            Err(error) => {
-                say(format!("{name:<46} FAILED  {}\n{error:#}", took(start)));
-                self.fail(name);
-            }
-        }
-    }
 }

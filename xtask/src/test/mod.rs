@@ -104,7 +104,13 @@ impl Tally {
     /// Runs one check and prints its line; its own words only when it fails.
     pub fn step(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
         let start = Instant::now();
-        match check() {
+        let result = check();
+        self.stepped(name, result, start);
+    }
+
+    /// Counts and prints a check that began at `start`.
+    fn stepped(&mut self, name: &str, result: Result<()>, start: Instant) {
+        match result {
             Ok(()) => {
                 self.pass(1);
                 say(format!("{name:<46} ok      {}", took(start)));
