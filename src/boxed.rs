@@ -68,15 +68,17 @@ impl Ftrace {
         filter: &Filter<'_>,
     ) -> Result<(Registered, Applied), BoxedError<Box<Ops>>> {
         let ops = Registered(NonNull::from(Box::leak(ops)));
-        match self.register(ops.get(), filter) {
+        let (result, grace) =
+            self.with_work_and_grace(|engine, work| engine.register(work, ops.get(), filter));
+        match result {
             Ok(applied) => Ok((ops, applied)),
             Err(error) if ops.callsites() > 0 => Err(BoxedError { error, ops: None }),
             Err(error) => {
                 // SAFETY: the pointer is of the box that was leaked above. It is not registered, and was in no literal at
                 // any time that another core could have seen: a plan that was undone at its first callsites is the
                 // exception, so wait as for an ops that was taken away.
-                let ops = self
-                    .grace()
+                let ops = grace
+                    .unwrap_or_else(|| self.synchronize())
                     .then(|| unsafe { Box::from_raw(ops.0.as_ptr()) });
                 Err(BoxedError { error, ops })
             }
@@ -92,21 +94,23 @@ impl Ftrace {
         &'static self,
         ops: Registered,
     ) -> Result<(Option<Box<Ops>>, Applied), BoxedError<Registered>> {
-        let applied = if ops.is_registered() {
-            self.unregister(ops.get())
+        let (result, grace) = if ops.is_registered() {
+            self.with_work_and_grace(|engine, work| engine.unregister(work, ops.get()))
         } else {
             // Only a shutdown can have taken it away.
-            Ok(Applied::NOTHING)
+            (Ok(Applied::NOTHING), None)
         };
-        match applied {
+        match result {
             Err(error) => Err(BoxedError {
                 error,
                 ops: Some(ops),
             }),
             // SAFETY: the pointer is of the box that `register_boxed` leaked; no literal holds it any more, and by the
-            // platform's word nobody who read it earlier is still using it.
+            // platform's word nobody who read it earlier is still using it. One word for the sets and the ops in them: where
+            // the sets were kept, a set that names the ops would be found again for another ops at the same address.
             Ok(applied) => Ok((
-                self.grace()
+                grace
+                    .unwrap_or_else(|| self.synchronize())
                     .then(|| unsafe { Box::from_raw(ops.0.as_ptr()) }),
                 applied,
             )),

@@ -34,6 +34,7 @@ mod introspect;
 mod lock;
 pub mod names;
 mod notrace;
+mod online;
 mod ops;
 mod patch;
 mod plan;

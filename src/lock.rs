@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::platform::Platform;
-use crate::sync::{AtomicUsize, Ordering, UnsafeCell, spin_loop};
+use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 use core::ops::{Deref, DerefMut};
 
 /// Nobody holds the lock.
@@ -58,7 +58,7 @@ impl<T> Lock<T> {
                 }
                 // Only this core writes its own number, so reading it back needs no order.
                 Err(owner) if owner == me => return Err(Error::Reentrant),
-                Err(_) => spin_loop(),
+                Err(_) => platform.relax(),
             }
         }
     }

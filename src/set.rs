@@ -30,6 +30,8 @@ pub(crate) struct Set {
     unguarded: u32,
     /// How many literals point here.
     users: u32,
+    /// The clock of [`Sets`] when the last literal left, or when the set was made.
+    unused_since: u32,
 }
 
 /// What the asm walks.
@@ -81,8 +83,15 @@ pub(crate) struct Sets {
     /// The toggle answered last: from, ops, to. In a batch nearly all callsites ask for the same one.
     last: (u64, u64, u64),
     unused: usize,
+    /// How often sets were retired.
+    clock: u32,
     pub(crate) memory: SetMemory,
 }
+
+/// The sets that no literal pointed to at one moment.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "they are kept until they are freed"]
+pub(crate) struct Retired(u32);
 
 // SAFETY: the pointers are to sets that this value owns; nothing about them belongs to one core.
 unsafe impl Send for Sets {}
@@ -93,6 +102,7 @@ impl Sets {
             buckets: [ptr::null_mut(); BUCKETS],
             last: (0, 0, 0),
             unused: 0,
+            clock: 0,
             memory: SetMemory::new(),
         }
     }
@@ -165,21 +175,34 @@ impl Sets {
             return;
         };
         // SAFETY: the set is owned by this value, and `&mut self` makes this the only access.
-        let users = unsafe { &mut (*set.as_ptr()).users };
-        let before = *users;
-        *users = change(before);
-        match (before, *users) {
+        let set = unsafe { &mut *set.as_ptr() };
+        let before = set.users;
+        set.users = change(before);
+        match (before, set.users) {
             (0, 1) => self.unused -= 1,
-            (1, 0) => self.unused += 1,
+            (1, 0) => {
+                self.unused += 1;
+                set.unused_since = self.clock;
+            }
             _ => {}
         }
     }
 
-    /// Gives back the sets that no literal points to, if `grace` says that nobody can still be walking one.
-    pub(crate) fn sweep(&mut self, grace: impl FnOnce() -> bool) {
-        if self.unused == 0 || !grace() {
-            return;
+    /// The sets that no literal points to now, for [`Sets::free`]; `None` where there are none.
+    ///
+    /// Between the two the caller waits until nobody can still be walking one, without the engine's lock: a core that waits
+    /// for the lock never leaves the tracer that this one would be waiting for.
+    pub(crate) fn retire(&mut self) -> Option<Retired> {
+        if self.unused == 0 {
+            return None;
         }
+        let now = self.clock;
+        self.clock = now.wrapping_add(1);
+        Some(Retired(now))
+    }
+
+    /// Gives back the sets that were retired and have not been used since.
+    pub(crate) fn free(&mut self, retired: Retired) {
         self.forget_last();
         for bucket in 0..BUCKETS {
             let mut at = &raw mut self.buckets[bucket];
@@ -187,8 +210,8 @@ impl Sets {
                 // SAFETY: `at` points to a bucket or to the `next` of a set that is still owned.
                 let set = unsafe { *at };
                 let Some(live) = NonNull::new(set) else { break };
-                let (users, next, layout) = header(live, Set::ending);
-                if users > 0 {
+                let (kept, next, layout) = header(live, |set| set.ending(retired));
+                if kept {
                     // SAFETY: as above; only the address of the field is taken.
                     at = unsafe { &raw mut (*set).next };
                     continue;
@@ -249,6 +272,7 @@ impl Sets {
             len: len as u32,
             unguarded: unguarded as u32,
             users: 0,
+            unused_since: self.clock,
         };
         // SAFETY: the memory has the size and alignment of a set with its members.
         unsafe { set.write(header) };
@@ -289,16 +313,18 @@ impl Sets {
 
 /// Reads the header of a set.
 ///
-/// The sets of a [`Sets`] live until its `sweep(&mut self)`, and no pointer to one is kept across it.
+/// The sets of a [`Sets`] live until its `free(&mut self)`, and no pointer to one is kept across it.
 fn header<T>(set: NonNull<Set>, read: impl FnOnce(&Set) -> T) -> T {
     // SAFETY: the set lives, see above; it is written under `&mut Sets` only, which nobody has during this read.
     read(unsafe { set.as_ref() })
 }
 
 impl Set {
-    fn ending(&self) -> (u32, *mut Set, Option<Layout>) {
+    fn ending(&self, retired: Retired) -> (bool, *mut Set, Option<Layout>) {
+        // The clock wraps: only the distance tells.
+        let later = (self.unused_since.wrapping_sub(retired.0) as i32) > 0;
         (
-            self.users,
+            self.users > 0 || later,
             self.next,
             layout(self.len as usize, self.unguarded as usize),
         )

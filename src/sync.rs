@@ -2,5 +2,4 @@
 #![forbid(unsafe_code)]
 
 pub(crate) use core::cell::UnsafeCell;
-pub(crate) use core::hint::spin_loop;
 pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,6 @@
 //! [`Ftrace`]: the tracer of one kernel.
 
 use crate::arch::{self, Executable, LiveText};
-use crate::cpu::CpuArea;
 use crate::engine::{self, Applied, Engine, Work};
 use crate::error::Error;
 use crate::filter::Filter;
@@ -97,7 +96,7 @@ impl Ftrace {
     }
 
     /// Finds the kernel's callsites and takes them to the disabled state, in which each costs two instructions. Sets
-    /// this core's [`CpuArea`].
+    /// this core's [`crate::CpuArea`].
     ///
     /// # Errors
     /// [`Error::AlreadyInitialised`]; [`Error::NoCallsites`], [`Error::Records`]: the build flags or the linker script;
@@ -168,17 +167,6 @@ impl Ftrace {
         Ok(started(engine, known, left))
     }
 
-    /// Gives the calling core its area: guarded tracers run there from now on.
-    ///
-    /// The register that holds it (TPIDRRO_EL0 unless a Cargo feature says otherwise) must be zero from before the
-    /// core's first traced function until this call. The boot core's area is set by [`Ftrace::init`].
-    ///
-    /// # Context
-    /// On the core itself, at any exception level from EL1, any interrupt mask.
-    pub fn cpu_online(&self, area: &'static CpuArea) {
-        arch::set_cpu_area(area);
-    }
-
     /// Gives the engine more memory for interned sets (several tracers on one function). Up to three regions. Not
     /// needed with feature `alloc`.
     ///
@@ -221,8 +209,10 @@ impl Ftrace {
         self.with_work(|engine, work| engine.set_filter(work, ops, filter))
     }
 
-    /// Takes an ops away: no call to it begins after this returns. One that has begun on another core or in another
-    /// task may still be running.
+    /// Takes an ops away: a function that is entered after this returns does not call it.
+    ///
+    /// A function that was entered before, on another core, in another task, or in code that this one interrupted, may
+    /// still be on its way into the tracer or inside it, also after the return. [`Ftrace::synchronize`] waits for those.
     ///
     /// # Errors
     /// [`Error::NotInitialised`], [`Error::Reentrant`], [`Error::NotRegistered`], [`Error::Alias`], [`Error::Patch`]
@@ -314,12 +304,6 @@ impl Ftrace {
         Ok(self.engine.lock(self.platform)?.sets.count())
     }
 
-    /// Whether everybody who was in a tracer when this was called has left it.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn grace(&self) -> bool {
-        self.platform.synchronize()
-    }
-
     fn known(&'static self) -> Option<&'static Known> {
         self.known.get()
     }
@@ -339,6 +323,35 @@ impl Ftrace {
         &'static self,
         what: impl FnOnce(&mut Engine, &Work<'_, LiveText>) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        self.with_work_and_grace(what).0
+    }
+
+    /// Also answers what [`Platform::synchronize`] said where it was asked after the change, because of unused sets.
+    pub(crate) fn with_work_and_grace<R>(
+        &'static self,
+        what: impl FnOnce(&mut Engine, &Work<'_, LiveText>) -> Result<R, Error>,
+    ) -> (Result<R, Error>, Option<bool>) {
+        let mut retired = None;
+        let result = self.locked(|engine, work| {
+            let result = what(engine, work);
+            retired = engine.sets.retire();
+            result
+        });
+        let grace = retired.map(|retired| {
+            let grace = self.platform.synchronize();
+            // Refused only from where the change above was refused too: there is nothing retired then.
+            if grace && let Ok(mut engine) = self.engine.lock(self.platform) {
+                engine.sets.free(retired);
+            }
+            grace
+        });
+        (result, grace)
+    }
+
+    fn locked<R>(
+        &'static self,
+        what: impl FnOnce(&mut Engine, &Work<'_, LiveText>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let known = self.known().ok_or(Error::NotInitialised)?;
         let mut engine = self.engine.lock(self.platform)?;
         if !engine.active {
@@ -346,10 +359,7 @@ impl Ftrace {
         }
         let text = LiveText::open(self.platform)?;
         let work = known.work(&engine, &text)?;
-        let result = what(&mut engine, &work);
-        drop(text);
-        engine.sets.sweep(|| self.platform.synchronize());
-        result
+        what(&mut engine, &work)
     }
 }
 

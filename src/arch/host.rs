@@ -37,6 +37,8 @@ pub(crate) fn set_boot_cpu_area() {}
 
 pub(crate) fn set_cpu_area(_: &'static CpuArea) {}
 
+pub(crate) fn clear_cpu_area() {}
+
 pub(crate) fn in_tracer() -> bool {
     static AREA: CpuArea = CpuArea::new();
     AREA.in_tracer()

@@ -144,7 +144,7 @@ fn do_step(world: &mut World, model: &mut Model, step: &Step) {
     let ops_of = |i: usize| model.ops[i];
     let (applied, expected) = match step {
         Step::Sweep(grace) => {
-            world.engine.sets.sweep(|| *grace);
+            world.sweep(|| *grace);
             if *grace {
                 let shared: BTreeSet<_> = model.calls.iter().filter(|ops| ops.len() > 1).collect();
                 assert_eq!(

@@ -95,7 +95,7 @@ fn an_ops_of_a_quarantined_callsite_can_be_taken_away() {
             world.unregister(other).expect("the literal lets go");
             assert_eq!(world.state(2), (NOP_OPS.target(), BODY));
         }
-        world.engine.sets.sweep(|| true);
+        world.sweep(|| true);
         assert_eq!(world.engine.sets.count(), 0, "no set is used any more");
     }
 }

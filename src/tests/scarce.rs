@@ -58,6 +58,6 @@ fn memory_exhaustion_leaves_everything_as_before() {
         .expect("there is memory now");
     assert_eq!(world.engine.sets.count(), 1);
     world.unregister(second).expect("unregisters");
-    world.engine.sets.sweep(|| true);
+    world.sweep(|| true);
     assert_eq!(world.engine.sets.count(), 0);
 }

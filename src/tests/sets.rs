@@ -87,20 +87,20 @@ fn three_sets() -> (World, [&'static Ops; 3]) {
 fn a_sweep_frees_exactly_what_no_literal_names() {
     let (mut world, ops) = three_sets();
     assert_eq!(world.engine.sets.count(), 2);
-    world.engine.sets.sweep(|| true);
+    world.sweep(|| true);
     assert_eq!(world.engine.sets.count(), 2, "both are used");
     let kept = world.state(0).0;
     // The second callsite leaves the set of two.
     world.set_filter_at(ops[0], &[0]).expect("a new filter");
     assert_eq!(world.engine.sets.count(), 2, "kept until the sweep");
-    world.engine.sets.sweep(|| true);
+    world.sweep(|| true);
     assert_eq!(world.engine.sets.count(), 1);
     assert_eq!(world.state(0).0, kept);
     assert_eq!(world.called_by(0).len(), 3);
     // Nobody shares any more.
     world.unregister(ops[0]).expect("unregisters");
     world.unregister(ops[1]).expect("unregisters");
-    world.engine.sets.sweep(|| true);
+    world.sweep(|| true);
     assert_eq!(world.engine.sets.count(), 0);
 }
 
@@ -109,11 +109,45 @@ fn without_a_grace_period_nothing_is_freed() {
     let (mut world, ops) = three_sets();
     world.unregister(ops[0]).expect("unregisters");
     let before = world.engine.sets.count();
-    world.engine.sets.sweep(|| false);
+    world.sweep(|| false);
     assert_eq!(world.engine.sets.count(), before);
     // And the platform is not asked to wait when there is nothing to free.
-    world.engine.sets.sweep(|| true);
-    world.engine.sets.sweep(|| panic!("nothing is unused"));
+    world.sweep(|| true);
+    world.sweep(|| panic!("nothing is unused"));
+}
+
+/// Another core changes tracing while this one waits for the grace period: what is used again, and what was used again and
+/// left since, may be being walked.
+#[test]
+fn sets_that_are_used_during_the_grace_period_are_kept() {
+    let (mut world, ops) = three_sets();
+    // Out of {0, 1}, which nobody uses now.
+    world.set_filter_at(ops[1], &[0]).expect("a new filter");
+    let retired = world.engine.sets.retire().expect("one is unused");
+    world.set_filter_at(ops[1], &[0, 1]).expect("a new filter");
+    world.engine.sets.free(retired);
+    assert_eq!(
+        (world.engine.sets.count(), world.called_by(1).len()),
+        (2, 2)
+    );
+    // Out of it, into it and out of it once more.
+    world.set_filter_at(ops[1], &[0]).expect("a new filter");
+    let retired = world.engine.sets.retire().expect("one is unused");
+    world.set_filter_at(ops[1], &[0, 1]).expect("a new filter");
+    world.set_filter_at(ops[1], &[0]).expect("a new filter");
+    world.engine.sets.free(retired);
+    assert_eq!(
+        world.engine.sets.count(),
+        2,
+        "unused for less than the grace period"
+    );
+    // Two at a time: the later one frees both.
+    let first = world.engine.sets.retire().expect("one is unused");
+    let second = world.engine.sets.retire().expect("one is unused");
+    world.engine.sets.free(second);
+    assert_eq!(world.engine.sets.count(), 1);
+    world.engine.sets.free(first);
+    assert_eq!(world.engine.sets.count(), 1);
 }
 
 /// Making the second callsite leave and enter a set many times keeps one set each.
@@ -125,7 +159,7 @@ fn sets_are_used_again() {
         world.set_filter_at(ops[2], &[0]).expect("a new filter");
     }
     assert_eq!(world.engine.sets.count(), 2);
-    world.engine.sets.sweep(|| true);
+    world.sweep(|| true);
     assert_eq!(world.engine.sets.count(), 2);
 }
 
@@ -191,7 +225,7 @@ fn memory_exhaustion_leaves_everything_as_before() {
     // What is swept can be used again, for ever.
     for _ in 0..100 {
         world.unregister(second).expect("unregisters");
-        world.engine.sets.sweep(|| true);
+        world.sweep(|| true);
         world
             .register(second, &Filter::ALL)
             .expect("the memory is given back");

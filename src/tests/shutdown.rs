@@ -54,7 +54,7 @@ fn after_shutdown_the_text_is_as_init_made_it_or_as_compiled_and_init_works_agai
                 ops.iter()
                     .all(|ops| !ops.is_registered() && ops.callsites() == 0)
             );
-            world.engine.sets.sweep(|| true);
+            world.sweep(|| true);
             assert_eq!(world.engine.sets.count(), 0);
             assert_eq!(start_again(&mut world), Ok(0));
             assert_eq!(

@@ -183,6 +183,16 @@ impl World {
     }
 
     /// Whether no record has a flag that only lives during a call.
+    /// Gives back unused sets, if `grace` says that nobody is walking them.
+    pub(super) fn sweep(&mut self, grace: impl FnOnce() -> bool) {
+        let sets = &mut self.engine.sets;
+        if let Some(retired) = sets.retire()
+            && grace()
+        {
+            sets.free(retired);
+        }
+    }
+
     pub(super) fn is_clean(&self) -> bool {
         self.table
             .range(0..self.table.len())

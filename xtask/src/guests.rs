@@ -16,7 +16,8 @@ pub const CPUS: [&str; 4] = ["cortex-a53", "cortex-a72", "neoverse-n1", "max"];
 /// What a guest's header asks for: `//@ key: value` lines at its top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// CPU models.
+    /// CPU models; `MODEL/CORES/GIC` for one with its own number of cores and its own interrupt controller;
+    /// `MODEL/CORES/GIC/single` for one whose cores take turns in one thread of the emulator.
     pub cpus: Vec<String>,
     /// Targets.
     pub targets: Vec<Target>,
@@ -88,7 +89,10 @@ impl Header {
             bail!("has no value");
         }
         match key.trim() {
-            "cpu" => self.cpus = list().collect(),
+            "cpu" => {
+                self.cpus = list().collect();
+                self.cpus.iter().try_for_each(|cpu| own(cpu).map(drop))?;
+            }
             "target" => self.targets = list().map(|word| choice(&word)).collect::<Result<_>>()?,
             "profile" => self.profiles = list().map(|word| choice(&word)).collect::<Result<_>>()?,
             "variant" => self.variants = list().map(|word| choice(&word)).collect::<Result<_>>()?,
@@ -100,8 +104,8 @@ impl Header {
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
             "exit" => self.exit = value.parse()?,
             "args" => self.words = value.split_whitespace().map(str::to_owned).collect(),
-            // Why the order of patching is not judged for it: emu_check.rs reads this one.
-            "emu-check" => {}
+            // emu_check.rs reads these: why the order of patching is not judged for it, and other words for that run.
+            "emu-check" | "emu-check-args" => {}
             key => bail!("knows no key `{key}`"),
         }
         Ok(())
@@ -121,10 +125,13 @@ impl Header {
     /// The machine for one of its CPU models.
     #[must_use]
     pub fn machine(&self, cpu: &str) -> Machine {
+        let (model, own) = own(cpu).unwrap_or((cpu, None));
+        let (cores, gic, single) = own.unwrap_or((self.cores, self.gic, false));
         let mut machine = Machine {
-            cpu: cpu.to_owned(),
-            cores: self.cores,
-            gic: self.gic,
+            cpu: model.to_owned(),
+            cores,
+            gic,
+            single,
             icount: self.icount,
             words: self.words.clone(),
             limit: self.limit,
@@ -134,6 +141,20 @@ impl Header {
             machine.memory.clone_from(memory);
         }
         machine
+    }
+}
+
+/// Cores, interrupt controller, and whether in one thread.
+type Own = (u32, u32, bool);
+
+/// A model, and its own where it has that.
+fn own(cpu: &str) -> Result<(&str, Option<Own>)> {
+    let parts: Vec<&str> = cpu.split('/').collect();
+    match parts[..] {
+        [model] => Ok((model, None)),
+        [model, cores, gic] => Ok((model, Some((cores.parse()?, gic.parse()?, false)))),
+        [model, cores, gic, "single"] => Ok((model, Some((cores.parse()?, gic.parse()?, true)))),
+        _ => bail!("is not MODEL/CORES/GIC, nor that with /single"),
     }
 }
 
@@ -273,8 +294,27 @@ mod tests {
     }
 
     #[test]
+    fn a_model_may_have_its_own_cores() {
+        let header = Header::parse("//@ smp: 2\n//@ cpu: max/8/2/single, cortex-a53\n").unwrap();
+        let shown: Vec<_> = header
+            .cpus
+            .iter()
+            .map(|cpu| header.machine(cpu))
+            .map(|machine| (machine.cpu, machine.cores, machine.gic, machine.single))
+            .collect();
+        let expected = [
+            ("max".to_owned(), 8, 2, true),
+            ("cortex-a53".to_owned(), 2, 3, false),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
     fn what_is_not_understood_is_an_error() {
         for bad in [
+            "//@ cpu: max/8",
+            "//@ cpu: max/eight/3",
+            "//@ cpu: max/8/3/many",
             "//@ cpus: max",
             "//@ smp: many",
             "//@ target: x86",

@@ -27,6 +27,8 @@ pub struct Machine {
     pub gic: u32,
     /// Memory, as QEMU writes it.
     pub memory: String,
+    /// All cores take turns in one thread of the emulator.
+    pub single: bool,
     /// One instruction is one nanosecond of the guest's time.
     pub icount: bool,
     /// The semihosting command line, word by word.
@@ -42,6 +44,7 @@ impl Default for Machine {
             cores: 1,
             gic: 3,
             memory: "256M".to_owned(),
+            single: false,
             icount: false,
             words: Vec::new(),
             limit: Duration::from_secs(60),
@@ -141,6 +144,9 @@ pub fn command(machine: &Machine, elf: &Path) -> Command {
         .args(["-no-reboot", "-nodefaults"])
         .arg("-semihosting-config")
         .arg(semihosting);
+    if machine.single {
+        command.args(["-accel", "tcg,thread=single"]);
+    }
     if machine.icount {
         command.args(["-icount", "shift=0"]);
     }

@@ -4,8 +4,6 @@
 #![no_std]
 #![no_main]
 
-mod words;
-
 use aarch64_ftrace::callsite::{COMPILED_LITERAL, Layout};
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{Fregs, Ops, notrace};
@@ -232,7 +230,7 @@ fn site(function: fn(u32) -> u32) -> Layout {
 
 fn main() -> Result<(), &'static str> {
     let mut buffer = [0; 64];
-    let fault = words::command_line(&mut buffer).trim();
+    let fault = virt::words::command_line(&mut buffer).trim();
     if !FAULTS.contains(&fault) {
         return Err("the command line names no fault");
     }

@@ -168,6 +168,21 @@ pub(crate) fn init_core() {
     };
 }
 
+/// No more interrupts for this core, which is about to be switched off; [`init_core`] takes it back.
+pub(crate) fn quiet_core() {
+    if version() == 2 {
+        cpu_interface().control.set(0);
+        return;
+    }
+    // SAFETY: ICC_IGRPEN1_EL1, on a machine that has it. Off before the redistributor sleeps (IHI 0069, "Power management").
+    unsafe { asm!("msr S3_0_C12_C12_7, xzr", "isb", options(nostack)) };
+    let (redistributor, _) = redistributor();
+    redistributor.waker.write(GICR_WAKER::PROCESSOR_SLEEP::SET);
+    while !redistributor.waker.is_set(GICR_WAKER::CHILDREN_ASLEEP) {
+        core::hint::spin_loop();
+    }
+}
+
 /// Enables interrupt `number`: for this core below 32, otherwise for the boot core.
 pub(crate) fn enable(number: u32) {
     if !board::HAS_GIC {

@@ -1,7 +1,8 @@
 //! Interrupts: mask and restore on this core, and the handlers that the vectors dispatch to.
 
-use crate::gic;
+use crate::{board, cores, gic};
 use aarch64_cpu::registers::{DAIF, Readable, Writeable};
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 
 /// Interrupt numbers below this can have a handler: SGIs, PPIs and the first SPIs of the GIC.
@@ -71,8 +72,18 @@ pub fn set_exit_hook(hook: fn()) {
     masked(|| *ON_EXIT.lock() = Some(hook));
 }
 
+/// How many handlers each core is in.
+static DEPTH: [AtomicU32; board::MAX_CORES] = [const { AtomicU32::new(0) }; board::MAX_CORES];
+
+/// Whether this core is in an interrupt's handler.
+pub fn in_handler() -> bool {
+    DEPTH[cores::index()].load(Ordering::Relaxed) != 0
+}
+
 /// Takes the pending interrupts to their handlers; the IRQ vector calls it.
 pub(crate) fn dispatch() {
+    let depth = &DEPTH[cores::index()];
+    depth.fetch_add(1, Ordering::Relaxed);
     while let Some(claim) = gic::claim() {
         // The lock is free again before the handler runs: handlers may nest and may set handlers.
         let handler = HANDLERS
@@ -83,6 +94,7 @@ pub(crate) fn dispatch() {
         }
         gic::complete(claim);
     }
+    depth.fetch_sub(1, Ordering::Relaxed);
     let hook = *ON_EXIT.lock();
     if let Some(hook) = hook {
         hook();

@@ -40,8 +40,10 @@ mod panic;
 pub mod pl011;
 pub mod platform;
 pub mod pmu;
+pub mod quiescent;
 pub mod timer;
 pub mod trap;
+pub mod words;
 
 pub use boot::boot_el;
 pub use cores::start_core;

@@ -31,6 +31,11 @@ pub(crate) fn set_cpu_area(area: &'static CpuArea) {
     entries::set_cpu_area_register(core::ptr::from_ref(area) as u64);
 }
 
+/// Takes this core's area away.
+pub(crate) fn clear_cpu_area() {
+    entries::set_cpu_area_register(0);
+}
+
 /// Whether a guarded tracer runs on this core.
 pub(crate) fn in_tracer() -> bool {
     let area = entries::cpu_area_register() as *const CpuArea;

@@ -30,6 +30,9 @@ mod error {
 mod platform {
     pub(crate) trait Platform: Sync {
         fn cpu_index(&self) -> usize;
+        fn relax(&self) {
+            crate::sync::spin_loop();
+        }
     }
 }
 

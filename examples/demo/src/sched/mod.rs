@@ -181,7 +181,7 @@ pub fn name(number: usize) -> &'static str {
 /// What the core does when no task wants it.
 pub fn idle() -> ! {
     loop {
-        virt::cores::wait_for_interrupt();
+        virt::quiescent::idle();
     }
 }
 

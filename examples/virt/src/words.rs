@@ -1,8 +1,7 @@
-//! The semihosting command line.
+//! The semihosting command line: what a test run is told (Arm semihosting, SYS_GET_CMDLINE).
 
 use core::arch::asm;
 
-/// Arm semihosting, SYS_GET_CMDLINE.
 const GET_COMMAND_LINE: u64 = 0x15;
 
 /// The words that QEMU was given as `arg=`, without a kernel name.
