@@ -175,7 +175,10 @@ impl Iterator for Rejects {
     }
 }
 
-/// An address in words: the function, and how far into it.
+/// An address in words: the nearest function with a record at or before it, and how far behind its entry the address is.
+///
+/// The table of names has no sizes. An address in code without records (asm, naked functions, code compiled without the flags)
+/// gets the name of the function with a record that stands before it, with an offset that may be larger than that function.
 #[derive(Clone, Copy)]
 pub struct Symbol {
     /// The function's first name.

@@ -99,7 +99,9 @@ impl Ops {
     /// Where the mask does not tell contexts apart the guard errs as follows. An interrupt handler that unmasks
     /// interrupts again while a tracer is interrupted is not traced until that tracer ends. A tracer that masks
     /// interrupts itself and then calls traced functions is entered once more for each further mask it sets: at most
-    /// sixteen deep, in practice twice. Mark what such a tracer calls with [`crate::notrace!`].
+    /// sixteen deep, in practice twice. Mark what such a tracer calls with [`crate::notrace!`]. A synchronous exception in
+    /// a tracer that runs with all of DAIF set already changes no mask: what its handler calls is counted as refused and
+    /// not traced, and it never enters the tracer that it interrupted.
     pub const fn new(tracer: TracerFn) -> Self {
         Self::with(
             Kind::Guarded,

@@ -192,6 +192,33 @@ fn an_interrupt_at_any_instruction_is_traced_and_no_recursion_is() {
     assert!(runs > 100, "{runs}");
 }
 
+/// The same without the look at the slot: the interpreter must find the recursion.
+#[test]
+#[should_panic(expected = "a tracer was entered from inside itself")]
+fn without_the_look_at_the_slot_a_tracer_enters_itself() {
+    let mut program = program();
+    let before = program.len();
+    program.retain(|line| !line.starts_with("cbnz    x13"));
+    assert_eq!(program.len(), before - 1, "one look is left out");
+    Core::default().call(&program, 0, &[], false);
+}
+
+/// The same with one slot for all contexts: calls from interrupts in a tracer are lost.
+#[test]
+#[should_panic(expected = "an interrupt's call was lost")]
+fn with_one_slot_for_all_contexts_an_interrupt_is_not_traced() {
+    let mut program = program();
+    let mrs = program.iter().position(|line| line.starts_with("mrs "));
+    program[mrs.expect("the mask is read")] = "add x13, xzr, #0".to_owned();
+    let taken = program
+        .iter()
+        .position(|line| line == "TRACER")
+        .expect("called");
+    let mut core = Core::default();
+    core.call(&program, 0, &[taken, usize::MAX], false);
+    assert_eq!(core.delivered, [1, 1, 0], "an interrupt's call was lost");
+}
+
 /// While a refused call is being counted, another one is: both are in the sum.
 #[test]
 fn no_refused_call_is_lost_to_an_interrupt() {

@@ -85,3 +85,46 @@ fn who_finds_init_done_finds_what_it_found() {
 fn without_the_release_init_is_not_to_be_trusted() {
     once(Ordering::Relaxed);
 }
+
+/// The registry's list in a model: two cores add to it, under the library's own lock or without.
+fn register(locked: bool) {
+    loom::model(move || {
+        let list = Arc::new((crate::lock::Lock::new(()), UnsafeCell::new((0_u32, 0_u32))));
+        // A lock that loom knows already before it is shared.
+        drop(list.0.lock(&Core(9)));
+        let add = move |list: &(crate::lock::Lock<()>, UnsafeCell<(u32, u32)>), core| {
+            let guard = locked.then(|| list.0.lock(&Core(core)).ok().unwrap());
+            list.1.with_mut(|list| {
+                // SAFETY: loom itself checks that nobody else is here.
+                let list = unsafe { &mut *list };
+                *list = (list.0 + 1, list.1 | 1 << core);
+            });
+            drop(guard);
+        };
+        let other = list.clone();
+        let core = thread::spawn(move || add(&other, 1));
+        add(&list, 0);
+        core.join().unwrap();
+        // SAFETY: as above.
+        assert_eq!(list.1.with(|list| unsafe { *list }), (2, 0b11));
+    });
+}
+
+struct Core(usize);
+
+impl crate::platform::Platform for Core {
+    fn cpu_index(&self) -> usize {
+        self.0
+    }
+}
+
+#[test]
+fn two_cores_that_register_at_once_are_both_in_the_list() {
+    register(true);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn without_the_lock_the_list_is_torn() {
+    register(false);
+}

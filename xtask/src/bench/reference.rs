@@ -126,7 +126,7 @@ pub const FIGURES: [Figure; 12] = [
         "insns_per_callsite",
         "audit, all callsites on: instructions each",
         None,
-        Some(48.0),
+        None,
     ),
     figure(
         "register_one",
