@@ -78,6 +78,22 @@ fn embed_reports_and_symbols_lists() {
 }
 
 #[test]
+fn symbols_are_shown_where_a_moved_kernel_runs() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|f| f.symbols.push(("__ftrace_text_start", TEXT)));
+    let (code, out, err) = aftrace(&["symbols", "--text", "0xffffff8000080000"], &kernel, &[]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "#0 0xffffff8000080048 demo::main\n#1 0xffffff8000080108 aarch64_ftrace::ops::Ops::register\n"
+    );
+    let without = directory.kernel(|_| {});
+    let (code, _, err) = aftrace(&["symbols", "--text", "0"], &without, &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("no symbol __ftrace_text_start"), "{err}");
+}
+
+#[test]
 fn check_exits_with_one_on_a_violation_and_two_without_a_proof() {
     let directory = Directory::new();
     let (code, out, _) = aftrace(&["check"], &directory.kernel(|_| {}), &[]);
