@@ -1,13 +1,17 @@
 //! [`CpuArea`]: the memory of one core that the asm entries reach without a call.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::ring::{Control, OFF};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Values that PSTATE.DAIF can have: D, A, I and F, one bit each.
 const MASKS: usize = 16;
 
 /// Lowest bit of DAIF as `MRS Xt, DAIF` reads it (Arm ARM DDI 0487, "DAIF, Interrupt Mask Bits").
 const DAIF_SHIFT: u32 = 6;
+
+/// The core of an area that no core has.
+const NOT_LISTED: u32 = u32::MAX;
 
 /// What the entries need of one core: the guard, and a count of refused calls.
 ///
@@ -19,7 +23,18 @@ pub struct CpuArea {
     /// One slot for each interrupt mask: not zero while a guarded tracer runs with that mask.
     guard: [AtomicU64; MASKS],
     refused: AtomicU64,
+    /// The ring that recorders on this core write to; never null.
+    ring: AtomicPtr<Control>,
+    core: AtomicU32,
+    /// The area that was made known before this one.
+    next: AtomicPtr<CpuArea>,
+    /// The ring while recording is off: it has no memory, but counts.
+    off: Control,
 }
+
+/// All areas that were made known by [`crate::Ftrace::cpu_online`] or init, newest first. There is one tracer in a kernel:
+/// one trampoline, one register, one list.
+static AREAS: AtomicPtr<CpuArea> = AtomicPtr::new(core::ptr::null_mut());
 
 impl CpuArea {
     /// An area with no guard taken.
@@ -27,7 +42,60 @@ impl CpuArea {
         Self {
             guard: [const { AtomicU64::new(0) }; MASKS],
             refused: AtomicU64::new(0),
+            ring: AtomicPtr::new(core::ptr::from_ref(&OFF).cast_mut()),
+            core: AtomicU32::new(NOT_LISTED),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+            off: Control::off(),
         }
+    }
+
+    /// Makes the area known to recorders as that of this core. An area is listed once, whatever core it serves later.
+    pub(crate) fn list(&'static self, core: u32) {
+        if self.core.swap(core, Ordering::AcqRel) != NOT_LISTED {
+            return;
+        }
+        self.ring
+            .store(core::ptr::from_ref(&self.off).cast_mut(), Ordering::Relaxed);
+        let this = core::ptr::from_ref(self).cast_mut();
+        let mut head = AREAS.load(Ordering::Acquire);
+        loop {
+            self.next.store(head, Ordering::Relaxed);
+            match AREAS.compare_exchange(head, this, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    pub(crate) fn newest() -> *const Self {
+        AREAS.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn older(&self) -> *const Self {
+        self.next.load(Ordering::Acquire)
+    }
+
+    /// The number of the core it serves.
+    pub(crate) fn core(&self) -> usize {
+        self.core.load(Ordering::Acquire) as usize
+    }
+
+    /// Sends what is recorded on this core to `ring`, or nowhere (`None`). One store: whoever is in an entry finishes
+    /// with the ring that it has read.
+    pub(crate) fn set_ring(&'static self, ring: Option<&'static Control>) {
+        let ring = ring.unwrap_or(&self.off);
+        self.ring
+            .store(core::ptr::from_ref(ring).cast_mut(), Ordering::Release);
+    }
+
+    /// Where recorders on this core write to.
+    pub(crate) fn ring_address(&self) -> *const Control {
+        self.ring.load(Ordering::Acquire)
+    }
+
+    /// How many events recording was off for.
+    pub(crate) fn off_events(&self) -> u64 {
+        self.off.reserved()
     }
 
     /// Whether a guarded tracer runs on the core that has this area, in whatever context.
@@ -57,6 +125,8 @@ pub(crate) mod offset {
 
     pub(crate) const GUARD: usize = offset_of!(CpuArea, guard);
     pub(crate) const REFUSED: usize = offset_of!(CpuArea, refused);
+    #[allow(dead_code, reason = "the recorders' asm")]
+    pub(crate) const RING: usize = offset_of!(CpuArea, ring);
     /// DAIF shifted right by this is the offset of its slot.
     pub(crate) const DAIF_TO_SLOT: u32 = DAIF_SHIFT - size_of::<u64>().trailing_zeros();
 }
