@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 mod arch;
+mod areas;
 #[cfg(feature = "alloc")]
 mod boxed;
 pub mod cache;
@@ -39,7 +40,9 @@ mod ops;
 mod patch;
 mod plan;
 mod platform;
+pub mod record;
 mod registry;
+mod ring;
 mod set;
 mod set_memory;
 mod shutdown;
@@ -48,6 +51,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod trace;
 mod tracer;
 mod veneer;
 
@@ -62,5 +66,6 @@ pub use image::Image;
 pub use introspect::{Callsite, Callsites, Reject, Rejects, Symbol};
 pub use ops::{EntryFn, Ops, TracerFn};
 pub use platform::Platform;
+pub use ring::{Counts, Mode};
 pub use table::{Reason, TextRanges};
 pub use tracer::{Ftrace, InitReport, Memory};

@@ -16,6 +16,7 @@ impl Ftrace {
     /// On the core itself, at any exception level from EL1, any interrupt mask.
     pub fn cpu_online(&self, area: &'static CpuArea) {
         arch::set_cpu_area(area);
+        area.list(self.platform.cpu_index() as u32);
     }
 
     /// Takes the calling core's area away: guarded tracers no longer run there, others still do. For a core that is about to

@@ -120,7 +120,9 @@ impl Control {
         let control = Self::off();
         control.mask.store(bytes - 1, Ordering::Relaxed);
         control.base.store(slots.as_ptr(), Ordering::Relaxed);
-        control.shift.store(bytes.trailing_zeros().into(), Ordering::Relaxed);
+        control
+            .shift
+            .store(bytes.trailing_zeros().into(), Ordering::Relaxed);
         control.data.store(data, Ordering::Relaxed);
         control.core.store(core, Ordering::Relaxed);
         control.crc.store(control.fixed_crc(), Ordering::Relaxed);

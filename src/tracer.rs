@@ -14,6 +14,7 @@ use crate::table::Table;
 use crate::veneer::{Targets, Veneer};
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// Memory for sets that every tracer has, in bytes: enough for a hundred tracers on one function.
 const FIRST_SET_MEMORY: usize = 8192;
@@ -36,6 +37,7 @@ pub(crate) struct Known {
     pub(crate) table: Table,
     pub(crate) names: Result<Names<'static>, NamesError>,
     veneers: &'static [Veneer],
+    text: Range<usize>,
 }
 
 #[repr(C, align(16))]
@@ -152,9 +154,10 @@ impl Ftrace {
             table,
             names,
             veneers: image.veneers,
+            text: image.ranges.text,
         });
         engine::first_patch(&text, &known.table)?;
-        Ok(started(engine, known, 0))
+        Ok(self.started(engine, known, 0))
     }
 
     fn start_again(
@@ -164,7 +167,21 @@ impl Ftrace {
     ) -> Result<InitReport, Error> {
         let text = LiveText::open(self.platform)?;
         let left = engine.start_again(&text, &known.table)?;
-        Ok(started(engine, known, left))
+        Ok(self.started(engine, known, left))
+    }
+
+    fn started(&self, engine: &mut Engine, known: &Known, left: usize) -> InitReport {
+        engine.active = true;
+        arch::set_boot_cpu_area();
+        if let Some(area) = arch::cpu_area() {
+            area.list(self.platform.cpu_index() as u32);
+        }
+        let rejected = known.table.rejected() + left;
+        InitReport {
+            callsites: known.table.len() - rejected,
+            rejected,
+            names: known.names.as_ref().map(Names::total_names).map_err(|e| *e),
+        }
     }
 
     /// Gives the engine more memory for interned sets (several tracers on one function). Up to three regions. Not
@@ -304,6 +321,16 @@ impl Ftrace {
         Ok(self.engine.lock(self.platform)?.sets.count())
     }
 
+    /// Where the kernel's text is.
+    pub(crate) fn text(&'static self) -> Result<Range<usize>, Error> {
+        Ok(self.known().ok_or(Error::NotInitialised)?.text.clone())
+    }
+
+    /// The build id that the table of names was made for, which is this kernel's.
+    pub(crate) fn build_id(&'static self) -> Option<&'static [u8]> {
+        Some(self.known()?.names.as_ref().ok()?.build_id())
+    }
+
     fn known(&'static self) -> Option<&'static Known> {
         self.known.get()
     }
@@ -377,20 +404,5 @@ impl Known {
                 veneers: self.veneers,
             },
         })
-    }
-}
-
-fn started(engine: &mut Engine, known: &Known, left: usize) -> InitReport {
-    engine.active = true;
-    arch::set_boot_cpu_area();
-    let rejected = known.table.rejected() + left;
-    InitReport {
-        callsites: known.table.len() - rejected,
-        rejected,
-        names: known
-            .names
-            .as_ref()
-            .map(Names::total_names)
-            .map_err(|error| *error),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) mod entry {
             };)*
         };
     }
-    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED);
+    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE);
 }
 
 pub(crate) fn ticks() -> u64 {
@@ -33,7 +33,19 @@ pub(crate) fn trampoline() -> usize {
     0
 }
 
+pub(crate) fn frequency() -> u64 {
+    1
+}
+
+pub(crate) fn has_lse() -> bool {
+    false
+}
+
 pub(crate) fn set_boot_cpu_area() {}
+
+pub(crate) fn cpu_area() -> Option<&'static CpuArea> {
+    None
+}
 
 pub(crate) fn set_cpu_area(_: &'static CpuArea) {}
 

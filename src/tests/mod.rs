@@ -21,5 +21,6 @@ mod scarce;
 mod sets;
 mod shutdown;
 mod table;
+mod trace;
 mod veneer;
 mod world;

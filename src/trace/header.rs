@@ -114,10 +114,16 @@ impl fmt::Display for HeaderError {
                 write!(f, "version {major}.{minor}; this reader knows {MAJOR}.x")
             }
             Self::Crc { stored, computed } => {
-                write!(f, "the header's CRC is {stored:#010x}, its bytes have {computed:#010x}")
+                write!(
+                    f,
+                    "the header's CRC is {stored:#010x}, its bytes have {computed:#010x}"
+                )
             }
             Self::Field { offset, value } => {
-                write!(f, "the header has {value:#x} at offset {offset}, which cannot be")
+                write!(
+                    f,
+                    "the header has {value:#x} at offset {offset}, which cannot be"
+                )
             }
         }
     }

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod ballast;
 mod measure;
+mod recording;
 mod rows;
 
 use aarch64_ftrace::{Filter, Ftrace, Ops, TracerFn};
@@ -75,6 +76,7 @@ fn main() {
     direct(meter, &DIRECT, "literal", base);
     direct(meter, &STRAIGHT, "straight", base);
     disabled(meter);
+    recording::function(meter, base);
     patching(meter);
     audit(meter);
     memory();

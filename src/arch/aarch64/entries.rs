@@ -1,6 +1,6 @@
 //! The asm of asm/, with its offsets, and the register through which it finds this core's area.
 
-use crate::{callsite, cpu, fregs, insn, ops, set};
+use crate::{callsite, cpu, fregs, insn, ops, ring, set, trace};
 use core::arch::global_asm;
 
 /// The call entries' frame: a Fregs and nothing else.
@@ -30,6 +30,7 @@ macro_rules! entries {
             include_str!("../../../asm/ftrace_caller.S"),
             include_str!("../../../asm/entry_call.S"),
             include_str!("../../../asm/entry_set.S"),
+            include_str!("../../../asm/record.S"),
             INSN_SIZE = const insn::INSN_SIZE,
             CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
             OPS_ENTRY = const ops::offset::ENTRY,
@@ -49,6 +50,15 @@ macro_rules! entries {
             CPU_GUARD = const cpu::offset::GUARD,
             CPU_REFUSED = const cpu::offset::REFUSED,
             DAIF_TO_SLOT = const cpu::offset::DAIF_TO_SLOT,
+            CPU_RING = const cpu::offset::RING,
+            RING_MASK = const ring::offset::MASK,
+            RING_SHIFT = const ring::offset::SHIFT,
+            RING_LIMIT = const ring::offset::LIMIT,
+            EVENT_BYTES = const trace::EVENT_BYTES,
+            EVENT_LAP_SHIFT = const trace::LAP_SHIFT,
+            EVENT_LAP_BITS = const trace::LAP_BITS,
+            EVENT_LAP_LOW_BITS = const trace::LAP_LOW_BITS,
+            EVENT_UPPER_SHIFT = const trace::UPPER_SHIFT,
         );
 
         /// What the register holds: the area's address, or zero.
@@ -88,6 +98,10 @@ pub(crate) mod entry {
         fn ftrace_entry_set();
         fn ftrace_entry_set_guarded();
         fn ftrace_entry_set_mixed();
+        fn ftrace_entry_record();
+        fn ftrace_entry_record_lse();
+        fn ftrace_entry_record_stop();
+        fn ftrace_entry_record_stop_lse();
     }
 
     pub(crate) const NOP: EntryFn = ftrace_entry_nop;
@@ -96,6 +110,10 @@ pub(crate) mod entry {
     pub(crate) const SET: EntryFn = ftrace_entry_set;
     pub(crate) const SET_GUARDED: EntryFn = ftrace_entry_set_guarded;
     pub(crate) const SET_MIXED: EntryFn = ftrace_entry_set_mixed;
+    pub(crate) const RECORD: EntryFn = ftrace_entry_record;
+    pub(crate) const RECORD_LSE: EntryFn = ftrace_entry_record_lse;
+    pub(crate) const RECORD_STOP: EntryFn = ftrace_entry_record_stop;
+    pub(crate) const RECORD_STOP_LSE: EntryFn = ftrace_entry_record_stop_lse;
 }
 
 /// What the BLs reach.

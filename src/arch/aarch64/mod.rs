@@ -10,11 +10,23 @@ pub(crate) use image::{image, veneers};
 pub(crate) use live::{Executable, LiveText, read_insn};
 
 use crate::cpu::CpuArea;
-use aarch64_cpu::registers::{CNTVCT_EL0, Readable as _};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTVCT_EL0, ID_AA64ISAR0_EL1, Readable as _};
 
 /// The virtual counter (Arm ARM DDI 0487, "CNTVCT_EL0").
 pub(crate) fn ticks() -> u64 {
     CNTVCT_EL0.get()
+}
+
+/// How many of them make a second, as firmware says (Arm ARM DDI 0487, "CNTFRQ_EL0").
+pub(crate) fn frequency() -> u64 {
+    CNTFRQ_EL0.get()
+}
+
+/// Whether this core has the atomic instructions of FEAT_LSE; all cores of a system have the same.
+pub(crate) fn has_lse() -> bool {
+    /// The field Atomic, which aarch64-cpu does not name: bits 23:20.
+    const ATOMIC: (u32, u64) = (20, 0xf);
+    ID_AA64ISAR0_EL1.get() >> ATOMIC.0 & ATOMIC.1 != 0
 }
 
 static BOOT_CPU_AREA: CpuArea = CpuArea::new();
@@ -36,9 +48,14 @@ pub(crate) fn clear_cpu_area() {
     entries::set_cpu_area_register(0);
 }
 
-/// Whether a guarded tracer runs on this core.
-pub(crate) fn in_tracer() -> bool {
+/// This core's area, if it is online.
+pub(crate) fn cpu_area() -> Option<&'static CpuArea> {
     let area = entries::cpu_area_register() as *const CpuArea;
     // SAFETY: the register holds zero or what `set_cpu_area` put there, the address of a `&'static CpuArea`.
-    unsafe { area.as_ref() }.is_some_and(CpuArea::in_tracer)
+    unsafe { area.as_ref() }
+}
+
+/// Whether a guarded tracer runs on this core.
+pub(crate) fn in_tracer() -> bool {
+    cpu_area().is_some_and(CpuArea::in_tracer)
 }

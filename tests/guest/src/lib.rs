@@ -10,6 +10,7 @@ pub mod irq;
 pub mod probe;
 pub mod raw;
 pub mod smp;
+pub mod record;
 pub mod subject;
 
 use aarch64_ftrace::{Applied, Callsite, CpuArea, Error, Filter, Fregs, Ftrace, InitReport, Ops};

@@ -17,6 +17,13 @@ mod sync;
 mod cpu;
 #[path = "../../../src/lock.rs"]
 mod lock;
+// What src/cpu.rs names of the recorders.
+#[path = "../../../src/ring.rs"]
+#[allow(dead_code)]
+mod ring;
+#[path = "../../../src/trace/mod.rs"]
+#[allow(dead_code)]
+mod trace;
 
 // What src/lock.rs knows of the rest of the library.
 

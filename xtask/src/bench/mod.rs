@@ -36,6 +36,7 @@ pub fn run(ready: &Ready, json: bool) -> Result<()> {
             }
         }
     }
+    table::join_times(&mut rows);
     if json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);

@@ -105,6 +105,22 @@ pub const FIGURES: [Figure; 12] = [
         Some(4.0),
     ),
     figure(
+        "record_function",
+        None,
+        "overhead_insns",
+        "function event recorded: instructions",
+        Some(653.0),
+        Some(24.0),
+    ),
+    figure(
+        "record_function",
+        None,
+        "event_bytes",
+        "memory for each event: bytes",
+        None,
+        None,
+    ),
+    figure(
         "enable_all",
         None,
         "insns_per_callsite",

@@ -25,6 +25,26 @@ pub fn is_timed(row: &Row) -> bool {
     text(row, "bench").is_some_and(|bench| bench.ends_with("_wall"))
 }
 
+/// Gives each row of instructions the time of the other boot, where the kernel prints that under the same name with
+/// `_wall`. The seed's table keeps its own rows of time.
+pub fn join_times(rows: &mut Vec<Row>) {
+    let is_time = |row: &Row| is_timed(row) && text(row, "bench") != Some("table_wall");
+    let times: Vec<Row> = rows.extract_if(.., |row| is_time(row)).collect();
+    for time in times {
+        let of = |row: &Row| {
+            text(row, "target") == text(&time, "target")
+                && text(row, "bench")
+                    .map(|bench| format!("{bench}_wall"))
+                    .as_deref()
+                    == text(&time, "bench")
+        };
+        let ns = time.get("ns_per_call").cloned();
+        if let (Some(row), Some(ns)) = (rows.iter_mut().find(|row| of(row)), ns) {
+            row.insert("ns_per_call".to_owned(), ns);
+        }
+    }
+}
+
 /// A finished table.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -196,6 +216,23 @@ mod tests {
 
     fn rows(lines: &[&str]) -> Vec<Row> {
         lines.iter().filter_map(|line| row_in(line)).collect()
+    }
+
+    #[test]
+    fn times_of_the_other_boot_join_their_row() {
+        let mut rows: Vec<Row> = [
+            r#"{"bench":"record_function","target":"softfloat","overhead_insns":23}"#,
+            r#"{"bench":"record_function_wall","target":"softfloat","ns_per_call":9.5}"#,
+            r#"{"bench":"record_function_wall","target":"hardfloat","ns_per_call":1.5}"#,
+            r#"{"bench":"table_wall","target":"softfloat","ns_per_call":2}"#,
+        ]
+        .iter()
+        .filter_map(|line| row_in(line))
+        .collect();
+        join_times(&mut rows);
+        assert_eq!(rows.len(), 2);
+        assert_eq!(number(&rows[0], "ns_per_call"), Some(9.5));
+        assert_eq!(text(&rows[1], "bench"), Some("table_wall"));
     }
 
     #[test]

@@ -1,0 +1,58 @@
+//! What recording costs: each built-in recorder alone on the trivial function.
+
+use crate::measure::{Cost, Meter};
+use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister};
+use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
+use aarch64_ftrace::{Mode, Ops, trace};
+use virt::println;
+
+const RING_BYTES: u64 = 1 << 16;
+static MEMORY: RecordMemory<{ (1 << 16) + 4096 }> = RecordMemory::new();
+static RECORDER: Recorder = Recorder::new(&FTRACE);
+
+/// The function tracer: one event a call, overwriting.
+pub fn function(meter: Meter, base: Cost) {
+    let sizes = Sizes {
+        cores: 1,
+        ring_bytes: RING_BYTES,
+        mode: Mode::Overwrite,
+    };
+    let Some(memory) = MEMORY.take() else {
+        panic!("the memory is taken once")
+    };
+    match RECORDER
+        .install(memory, sizes)
+        .and_then(|()| RECORDER.ops())
+    {
+        Ok(ops) => recorder(meter, base, "record_function", ops),
+        Err(error) => panic!("recorder: {error}"),
+    }
+    recorded();
+}
+
+/// Each call left an event: what was measured is a call that records.
+fn recorded() {
+    let counts: Result<_, RecordError> = RECORDER.counts(0);
+    let expected = CALLS / 10 + CALLS;
+    match counts {
+        Ok(counts) if counts.written == expected => {}
+        other => panic!("{expected} events expected, {other:?}"),
+    }
+}
+
+fn recorder(meter: Meter, base: Cost, name: &str, ops: &'static Ops) {
+    register(ops, tracee as *const () as usize);
+    meter.calls(tracee as *const () as usize, CALLS / 10);
+    let cost = meter.calls(tracee as *const () as usize, CALLS);
+    unregister(ops);
+    if virt::pmu::has_instructions() {
+        let insns = per_call(cost);
+        let overhead = insns - per_call(base);
+        let bytes = trace::EVENT_BYTES;
+        println!(
+            r#"{{"bench":"{name}","target":"{TARGET}","insns_per_call":{insns:.1},"overhead_insns":{overhead:.1},"event_bytes":{bytes}}}"#
+        );
+    }
+    let ns = cost.ns / CALLS as f32;
+    println!(r#"{{"bench":"{name}_wall","target":"{TARGET}","ns_per_call":{ns:.2}}}"#);
+}

@@ -1,0 +1,255 @@
+//! [`Recorder`]: the function tracer. Each call of a traced function is an event of 16 bytes in its core's ring.
+
+mod error;
+mod memory;
+mod reader;
+
+pub use error::RecordError;
+pub use memory::{RecordMemory, Sizes};
+pub use reader::{Item, Reader};
+
+use crate::arch;
+use crate::areas;
+use crate::cpu::CpuArea;
+use crate::error::Error;
+use crate::fregs::Fregs;
+use crate::insn::INSN_SIZE;
+use crate::ops::{Kind, Ops};
+use crate::ring::{Control, Counts, Mode};
+use crate::trace::{Header, Type};
+use crate::tracer::Ftrace;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Writes events into rings, one for each core.
+///
+/// Make it a `static`, give it memory with [`Recorder::install`], then register [`Recorder::ops`] with a filter, as any
+/// ops. Recording can be switched off and on without touching the text, and costs a traced call no test.
+pub struct Recorder {
+    ftrace: &'static Ftrace,
+    /// By mode, and by whether the cores have atomic adds: each is another entry.
+    ops: [Ops; 4],
+    installed: spin::Once<Installed>,
+    on: AtomicBool,
+}
+
+/// Some recorder has memory: a core has one ring that recorders write to, so there is one recorder.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// What [`Recorder::install`] made. Never changes.
+struct Installed {
+    region: memory::Region,
+    mode: Mode,
+    lse: bool,
+}
+
+impl Recorder {
+    /// A recorder without memory: its ops cannot be had before [`Recorder::install`].
+    pub const fn new(ftrace: &'static Ftrace) -> Self {
+        use arch::entry::{RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE};
+        Self {
+            ftrace,
+            ops: [
+                Ops::builtin(Kind::Record, RECORD, from_a_set),
+                Ops::builtin(Kind::Record, RECORD_LSE, from_a_set),
+                Ops::builtin(Kind::Record, RECORD_STOP, from_a_set),
+                Ops::builtin(Kind::Record, RECORD_STOP_LSE, from_a_set),
+            ],
+            installed: spin::Once::new(),
+            on: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes a region (header, control blocks, rings) in `memory` and switches recording on. The memory may be anywhere
+    /// that all cores map alike as Normal memory, Inner Shareable; it may hold anything.
+    ///
+    /// # Errors
+    /// Nothing is changed then. [`RecordError::AlreadyInstalled`], for another recorder of this kernel too; [`RecordError::Ftrace`] before [`Ftrace::init`];
+    /// [`RecordError::Cores`], [`RecordError::RingBytes`], [`RecordError::Misaligned`], [`RecordError::TooSmall`] for sizes that
+    /// cannot be; [`RecordError::TextTooLarge`] where 32 bits do not tell functions apart.
+    ///
+    /// # Context
+    /// Once, after [`Ftrace::init`], on any core; not from a tracer.
+    pub fn install(
+        &'static self,
+        memory: &'static mut [MaybeUninit<u8>],
+        sizes: Sizes,
+    ) -> Result<(), RecordError> {
+        let text = self.ftrace.text().map_err(RecordError::Ftrace)?;
+        if TAKEN.swap(true, Ordering::AcqRel) {
+            return Err(RecordError::AlreadyInstalled);
+        }
+        let region = self.region(memory, sizes, text);
+        let region = match region {
+            Ok(region) => region,
+            Err(error) => {
+                TAKEN.store(false, Ordering::Release);
+                return Err(error);
+            }
+        };
+        self.installed.call_once(|| Installed {
+            region,
+            mode: sizes.mode,
+            lse: arch::has_lse(),
+        });
+        self.set_on(true);
+        Ok(())
+    }
+
+    fn region(
+        &'static self,
+        memory: &'static mut [MaybeUninit<u8>],
+        sizes: Sizes,
+        text: core::ops::Range<usize>,
+    ) -> Result<memory::Region, RecordError> {
+        let mut header = Header {
+            frequency: arch::frequency().max(1),
+            text_start: text.start as u64,
+            text_bytes: (text.end - text.start) as u64,
+            link_start: text.start as u64,
+            made: arch::ticks(),
+            boots: 1,
+            ..Header::default()
+        };
+        if let Some(id) = self.ftrace.build_id() {
+            let len = id.len().min(header.build_id.len());
+            header.build_id[..len].copy_from_slice(&id[..len]);
+            header.build_id_len = len as u32;
+        }
+        memory::Region::make(memory, sizes, header)
+    }
+
+    fn installed(&self) -> Result<&Installed, RecordError> {
+        self.installed.get().ok_or(RecordError::NotInstalled)
+    }
+
+    /// The ops to register: the functions that its filter takes are recorded. Alone on a callsite it costs its entry and
+    /// nothing else; beside other tracers the set calls it.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`].
+    pub fn ops(&'static self) -> Result<&'static Ops, RecordError> {
+        let installed = self.installed()?;
+        let stop = usize::from(installed.mode == Mode::StopWhenFull);
+        Ok(&self.ops[stop * 2 + usize::from(installed.lse)])
+    }
+
+    /// Switches recording on or off, on all cores: one store for each core, no text is touched. Events that arrive while
+    /// it is off are counted ([`Counts::refused`]) and not kept.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`].
+    ///
+    /// # Context
+    /// Any, also a tracer. Calls under way on other cores finish with the ring they began with.
+    pub fn switch(&'static self, on: bool) -> Result<(), RecordError> {
+        self.installed()?;
+        self.set_on(on);
+        Ok(())
+    }
+
+    /// Whether recording is on.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Acquire)
+    }
+
+    fn set_on(&'static self, on: bool) {
+        self.on.store(on, Ordering::SeqCst);
+        areas::all().for_each(|area| self.point(area));
+    }
+
+    /// A core that has come online after [`Recorder::install`] records from now on.
+    ///
+    /// # Context
+    /// On that core, after [`Ftrace::cpu_online`].
+    pub fn cpu_online(&'static self) {
+        if let Some(area) = arch::cpu_area() {
+            self.point(area);
+        }
+    }
+
+    /// Sends what the core of this area records to where it belongs.
+    fn point(&'static self, area: &'static CpuArea) {
+        loop {
+            let on = self.on.load(Ordering::SeqCst);
+            let ring = self.ring(area.core()).ok().filter(|_| on);
+            area.set_ring(ring);
+            // Somebody else switched meanwhile: what is in force is what was switched last.
+            if self.on.load(Ordering::SeqCst) == on {
+                return;
+            }
+        }
+    }
+
+    fn ring(&'static self, core: usize) -> Result<&'static Control, RecordError> {
+        let region = &self.installed()?.region;
+        region.ring(core).ok_or(RecordError::NoSuchCore {
+            core,
+            cores: region.cores(),
+        })
+    }
+
+    /// How many events the ring of a core holds, and what became of the others.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`], [`RecordError::NoSuchCore`].
+    ///
+    /// # Context
+    /// Any.
+    pub fn counts(&'static self, core: usize) -> Result<Counts, RecordError> {
+        let ring = self.ring(core)?;
+        let refused = areas::all()
+            .filter(|area| area.core() == core)
+            .map(CpuArea::off_events)
+            .sum();
+        ring.set_refused(refused);
+        Ok(ring.counts())
+    }
+
+    /// Forgets what is recorded on a core, and begins anew. With [`Mode::StopWhenFull`] there is room again.
+    ///
+    /// # Errors
+    /// As [`Recorder::counts`].
+    ///
+    /// # Context
+    /// On that core with interrupts masked, or with recording off and no call under way there: what is written
+    /// meanwhile may count for either recording.
+    pub fn reset(&'static self, core: usize) -> Result<(), RecordError> {
+        let mode = self.installed()?.mode;
+        self.ring(core)?.begin(mode);
+        Ok(())
+    }
+
+    /// Reads what the ring of a core holds now, oldest first, while writers go on.
+    ///
+    /// # Errors
+    /// As [`Recorder::counts`].
+    ///
+    /// # Context
+    /// Any. Takes no lock, keeps nobody waiting.
+    pub fn read(&'static self, core: usize) -> Result<Reader, RecordError> {
+        Ok(Reader::new(self.ring(core)?))
+    }
+
+    /// The region's bytes, header first, as a debugger or a host would find them in RAM.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`].
+    pub fn header(&self) -> Result<&Header, RecordError> {
+        Ok(self.installed()?.region.header())
+    }
+}
+
+/// What a set calls for a recorder's ops: the same event as its asm entry writes.
+extern "C" fn from_a_set(ip: usize, parent_ip: usize, _: &Ops, _: &mut Fregs) {
+    if let Some(area) = arch::cpu_area() {
+        let callsite = (ip + INSN_SIZE) as u64;
+        areas::ring(area).write(Type::Function, arch::ticks(), callsite, parent_ip as u32);
+    }
+}
+
+impl From<Error> for RecordError {
+    fn from(error: Error) -> Self {
+        Self::Ftrace(error)
+    }
+}

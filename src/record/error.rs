@@ -1,0 +1,82 @@
+//! What can be wrong with a recorder.
+#![forbid(unsafe_code)]
+
+use crate::error::Error;
+use crate::trace::{REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN, TEXT_BYTES_MAX};
+use core::fmt;
+
+/// Why a recorder did not do what it was asked for. Nothing is changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The tracer's own error.
+    Ftrace(Error),
+    /// There is no memory yet.
+    NotInstalled,
+    /// There is memory already.
+    AlreadyInstalled,
+    /// No core, or more than control blocks can be found for.
+    Cores(usize),
+    /// Not a power of two from [`RING_BYTES_MIN`] up.
+    RingBytes(u64),
+    /// The memory does not begin where a page does.
+    Misaligned {
+        /// Where it begins.
+        at: usize,
+    },
+    /// The memory is smaller than the rings need.
+    TooSmall {
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that were given.
+        given: u64,
+    },
+    /// Functions lie further apart than 32 bits tell.
+    TextTooLarge {
+        /// Bytes of the text.
+        bytes: u64,
+    },
+    /// The region has no ring for this core.
+    NoSuchCore {
+        /// Asked for.
+        core: usize,
+        /// There are.
+        cores: usize,
+    },
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Ftrace(error) => write!(f, "{error}"),
+            Self::NotInstalled => write!(f, "the recorder has no memory: call install first"),
+            Self::AlreadyInstalled => write!(f, "the recorder has its memory already"),
+            Self::Cores(cores) => write!(f, "{cores} cores: give 1 to 65536"),
+            Self::RingBytes(bytes) => write!(
+                f,
+                "rings of {bytes} bytes: give a power of two from {RING_BYTES_MIN} to {RING_BYTES_MAX}"
+            ),
+            Self::Misaligned { at } => {
+                write!(f, "memory at {at:#x}: align it to {REGION_ALIGN} bytes")
+            }
+            Self::TooSmall { needed, given } => {
+                write!(
+                    f,
+                    "{given} bytes of memory, {needed} are needed: give more, or smaller rings"
+                )
+            }
+            Self::TextTooLarge { bytes } => write!(
+                f,
+                "the text has {bytes} bytes; events tell {TEXT_BYTES_MAX} apart"
+            ),
+            Self::NoSuchCore { core, cores } => {
+                write!(
+                    f,
+                    "no ring for core {core}: the recorder was given {cores} cores"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}

@@ -1,0 +1,179 @@
+//! A region: how the kernel's memory is cut into header, control blocks and rings.
+
+use super::error::RecordError;
+use crate::ring::{Control, Mode};
+use crate::trace::{
+    CONTROL_BYTES, HEADER_BYTES, Header, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
+    TEXT_BYTES_MAX,
+};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Most cores of a region.
+const CORES_MAX: usize = 1 << 16;
+
+/// What a recorder's memory is to be cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Rings, one for each core from 0.
+    pub cores: usize,
+    /// Bytes of each ring: a power of two from 4096 up; 16 bytes an event.
+    pub ring_bytes: u64,
+    /// What happens when a ring is full.
+    pub mode: Mode,
+}
+
+impl Sizes {
+    /// Bytes of memory that these sizes need; `None` where they are not allowed.
+    pub const fn bytes(&self) -> Option<u64> {
+        let rings = (self.cores as u64).checked_mul(self.ring_bytes);
+        match (rings, self.check()) {
+            (Some(rings), Ok(())) => rings.checked_add(self.data_offset()),
+            _ => None,
+        }
+    }
+
+    /// Where the first ring's data begins.
+    const fn data_offset(&self) -> u64 {
+        let blocks = HEADER_BYTES + self.cores * CONTROL_BYTES;
+        blocks.next_multiple_of(REGION_ALIGN) as u64
+    }
+
+    const fn check(&self) -> Result<(), RecordError> {
+        if self.cores == 0 || self.cores > CORES_MAX {
+            return Err(RecordError::Cores(self.cores));
+        }
+        if !self.ring_bytes.is_power_of_two()
+            || self.ring_bytes < RING_BYTES_MIN
+            || self.ring_bytes > RING_BYTES_MAX
+        {
+            return Err(RecordError::RingBytes(self.ring_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Memory for a recorder, as a `static`: aligned, and handed out once.
+#[repr(C, align(4096))]
+pub struct RecordMemory<const BYTES: usize> {
+    bytes: UnsafeCell<[MaybeUninit<u8>; BYTES]>,
+    taken: AtomicBool,
+}
+
+const _: () = assert!(align_of::<RecordMemory<0>>() == REGION_ALIGN);
+
+// SAFETY: the bytes are reached through `take` only, which gives them to one caller.
+unsafe impl<const BYTES: usize> Sync for RecordMemory<BYTES> {}
+
+impl<const BYTES: usize> RecordMemory<BYTES> {
+    /// Memory that nobody has.
+    pub const fn new() -> Self {
+        Self {
+            bytes: UnsafeCell::new([MaybeUninit::uninit(); BYTES]),
+            taken: AtomicBool::new(false),
+        }
+    }
+
+    /// The memory, for the first who asks.
+    pub fn take(&'static self) -> Option<&'static mut [MaybeUninit<u8>]> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // SAFETY: `taken` was false, so nobody has the bytes, and nobody gets them again.
+        Some(unsafe { &mut *self.bytes.get() })
+    }
+}
+
+impl<const BYTES: usize> Default for RecordMemory<BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A region that was made: its memory is cut, and belongs to its rings for ever.
+pub(super) struct Region {
+    header: Header,
+    rings: &'static [MaybeUninit<Control>],
+}
+
+impl Region {
+    /// Cuts the memory and writes header and control blocks.
+    ///
+    /// # Errors
+    /// See [`RecordError`]; nothing is written then.
+    pub(super) fn make(
+        memory: &'static mut [MaybeUninit<u8>],
+        sizes: Sizes,
+        header: Header,
+    ) -> Result<Self, RecordError> {
+        sizes.check()?;
+        if header.text_bytes == 0 || header.text_bytes > TEXT_BYTES_MAX {
+            let bytes = header.text_bytes;
+            return Err(RecordError::TextTooLarge { bytes });
+        }
+        let at = memory.as_ptr() as usize;
+        if !at.is_multiple_of(REGION_ALIGN) {
+            return Err(RecordError::Misaligned { at });
+        }
+        let (needed, given) = (sizes.bytes().unwrap_or(u64::MAX), memory.len() as u64);
+        if needed > given {
+            return Err(RecordError::TooSmall { needed, given });
+        }
+        let header = Header {
+            cpus: sizes.cores as u32,
+            rings: sizes.cores as u32,
+            region_bytes: needed,
+            controls: HEADER_BYTES as u32,
+            ..header
+        };
+        let (head, data) = memory.split_at_mut(sizes.data_offset() as usize);
+        data.fill(MaybeUninit::zeroed());
+        let (first, blocks) = head.split_at_mut(HEADER_BYTES);
+        blocks.fill(MaybeUninit::zeroed());
+        let blocks = NonNull::from(blocks).cast::<MaybeUninit<Control>>();
+        let data = NonNull::from(data).cast();
+        for core in 0..sizes.cores {
+            let offset = core * sizes.ring_bytes as usize;
+            // SAFETY: the offset is within the memory, which `sizes.bytes` counted.
+            let slots = unsafe { data.byte_add(offset) };
+            // SAFETY: likewise for the control block.
+            let block = unsafe { blocks.add(core) };
+            let from_start = sizes.data_offset() + offset as u64;
+            // SAFETY: both are of the memory that was given for ever, and of nobody else; aligned as the region is.
+            unsafe {
+                Control::make(
+                    block,
+                    slots,
+                    sizes.ring_bytes,
+                    from_start,
+                    core as u32,
+                    sizes.mode,
+                )
+            };
+        }
+        // Last, so that whoever looks at the RAM finds a header only where all else is in place.
+        for (to, from) in first.iter_mut().zip(header.to_bytes()) {
+            to.write(from);
+        }
+        // SAFETY: that many control blocks were made there just now, and are never unmade.
+        let rings = unsafe { core::slice::from_raw_parts(blocks.as_ptr(), sizes.cores) };
+        Ok(Self { header, rings })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(super) fn cores(&self) -> usize {
+        self.rings.len()
+    }
+
+    pub(super) fn ring(&self, core: usize) -> Option<&'static Control> {
+        // SAFETY: `make` has initialised every one of them.
+        self.rings
+            .get(core)
+            .map(|ring| unsafe { ring.assume_init_ref() })
+    }
+}

@@ -1,0 +1,108 @@
+//! What the guests of the recorder share: the recorder, its memory, and events in words.
+
+use crate::FTRACE;
+use aarch64_ftrace::record::{Item, RecordError, RecordMemory, Recorder, Sizes};
+use aarch64_ftrace::trace::{Event, Type};
+use aarch64_ftrace::{Counts, Mode};
+use virt::println;
+
+/// The recorder under test.
+pub static RECORDER: Recorder = Recorder::new(&FTRACE);
+
+/// Least bytes of a ring.
+pub const RING_BYTES: u64 = 4096;
+/// Events that fit.
+pub const EVENTS: u64 = RING_BYTES / 16;
+
+const CORES: usize = 8;
+static MEMORY: RecordMemory<{ (CORES + 1) * 4096 }> = RecordMemory::new();
+
+/// Gives [`RECORDER`] its memory: the smallest rings that are allowed, for up to eight cores.
+///
+/// # Panics
+/// Where that is refused.
+pub fn install(mode: Mode, cores: usize) {
+    let sizes = Sizes {
+        cores,
+        ring_bytes: RING_BYTES,
+        mode,
+    };
+    let Some(memory) = MEMORY.take() else {
+        panic!("the memory is given once")
+    };
+    if let Err(error) = RECORDER.install(memory, sizes) {
+        panic!("install: {error}");
+    }
+}
+
+/// What a recorder answers where it must.
+///
+/// # Panics
+/// On an error.
+pub fn sure<T>(answer: Result<T, RecordError>) -> T {
+    match answer {
+        Ok(value) => value,
+        Err(error) => panic!("recorder: {error}"),
+    }
+}
+
+/// Prints the counts of a core.
+pub fn counts(what: &str, core: usize) {
+    let Counts {
+        written,
+        overwritten,
+        dropped,
+        refused,
+    } = sure(RECORDER.counts(core));
+    println!(
+        "{what}: written {written}, overwritten {overwritten}, dropped {dropped}, refused {refused}"
+    );
+}
+
+/// Prints each event of a core: function and caller, and whether time went on.
+pub fn events(core: usize) {
+    let mut before = 0;
+    for item in sure(RECORDER.read(core)) {
+        let Item::Event { event, .. } = item else {
+            println!("  {item:?}");
+            continue;
+        };
+        let order = if event.time() >= before {
+            ""
+        } else {
+            ", earlier than the one before"
+        };
+        before = event.time();
+        println!(
+            "  {:?} {} <- {}{order}",
+            kind(event),
+            name(event.callsite_low()),
+            name(event.upper())
+        );
+    }
+}
+
+/// Counts the events of a core that are whole, and those that are not.
+pub fn tally(core: usize) -> (u64, u64) {
+    sure(RECORDER.read(core)).fold((0, 0), |(whole, other), item| match item {
+        Item::Event { .. } => (whole + 1, other),
+        Item::Overwritten(count) => (whole, other + count),
+        Item::Unfinished { .. } => (whole, other + 1),
+    })
+}
+
+fn kind(event: Event) -> Type {
+    match event.kind() {
+        Some(kind) => kind,
+        None => panic!("an event of type {}", event.code()),
+    }
+}
+
+/// The function that an address of the text, given by its low 32 bits, lies in; Display prints it.
+pub fn name(low: u32) -> impl core::fmt::Display {
+    let address = sure(RECORDER.header()).text_address(low);
+    match FTRACE.symbol(address as usize) {
+        Some(symbol) => symbol.name,
+        None => panic!("{address:#x} is in no function"),
+    }
+}
