@@ -14,6 +14,7 @@ use crate::cpu::CpuArea;
 use crate::error::Error;
 use crate::fregs::Fregs;
 use crate::insn::INSN_SIZE;
+use crate::names::Names;
 use crate::ops::{Kind, Ops};
 use crate::ring::{Control, Counts, Mode};
 use crate::trace::{Header, Type};
@@ -75,7 +76,12 @@ impl Recorder {
         memory: &'static mut [MaybeUninit<u8>],
         sizes: Sizes,
     ) -> Result<(), RecordError> {
-        let text = self.ftrace.text().map_err(RecordError::Ftrace)?;
+        let text = self
+            .ftrace
+            .known()
+            .ok_or(RecordError::Ftrace(Error::NotInitialised))?
+            .text
+            .clone();
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(RecordError::AlreadyInstalled);
         }
@@ -111,7 +117,11 @@ impl Recorder {
             boots: 1,
             ..Header::default()
         };
-        if let Some(id) = self.ftrace.build_id() {
+        let names = self
+            .ftrace
+            .known()
+            .and_then(|known| known.names.as_ref().ok());
+        if let Some(id) = names.map(Names::build_id) {
             let len = id.len().min(header.build_id.len());
             header.build_id[..len].copy_from_slice(&id[..len]);
             header.build_id_len = len as u32;

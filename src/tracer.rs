@@ -37,7 +37,7 @@ pub(crate) struct Known {
     pub(crate) table: Table,
     pub(crate) names: Result<Names<'static>, NamesError>,
     veneers: &'static [Veneer],
-    text: Range<usize>,
+    pub(crate) text: Range<usize>,
 }
 
 #[repr(C, align(16))]
@@ -321,17 +321,7 @@ impl Ftrace {
         Ok(self.engine.lock(self.platform)?.sets.count())
     }
 
-    /// Where the kernel's text is.
-    pub(crate) fn text(&'static self) -> Result<Range<usize>, Error> {
-        Ok(self.known().ok_or(Error::NotInitialised)?.text.clone())
-    }
-
-    /// The build id that the table of names was made for, which is this kernel's.
-    pub(crate) fn build_id(&'static self) -> Option<&'static [u8]> {
-        Some(self.known()?.names.as_ref().ok()?.build_id())
-    }
-
-    fn known(&'static self) -> Option<&'static Known> {
+    pub(crate) fn known(&'static self) -> Option<&'static Known> {
         self.known.get()
     }
 

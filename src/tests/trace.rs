@@ -1,4 +1,5 @@
 //! The trace format's bits, against figures worked out by hand from docs/trace-format.md.
+#![forbid(unsafe_code)]
 
 use crate::trace::{Data, Event, HEADER_BYTES, Header, HeaderError, Type, crc32};
 use std::vec::Vec;

@@ -9,8 +9,8 @@ pub mod fault;
 pub mod irq;
 pub mod probe;
 pub mod raw;
-pub mod smp;
 pub mod record;
+pub mod smp;
 pub mod subject;
 
 use aarch64_ftrace::{Applied, Callsite, CpuArea, Error, Filter, Fregs, Ftrace, InitReport, Ops};

@@ -22,7 +22,7 @@ mod lock;
 #[allow(dead_code)]
 mod ring;
 #[path = "../../../src/trace/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod trace;
 
 // What src/lock.rs knows of the rest of the library.
