@@ -77,6 +77,7 @@ impl<const BYTES: usize> RecordMemory<BYTES> {
     }
 
     /// The memory, for the first who asks.
+    #[allow(clippy::mut_from_ref, reason = "`taken` lets one caller through")]
     pub fn take(&'static self) -> Option<&'static mut [MaybeUninit<u8>]> {
         if self.taken.swap(true, Ordering::AcqRel) {
             return None;
