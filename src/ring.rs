@@ -206,16 +206,26 @@ impl Control {
     /// # Context
     /// Any.
     pub(crate) fn write(&self, kind: Type, time: u64, callsite: u64, upper: u32) -> bool {
-        let position = self.head.fetch_add(EVENT_BYTES, Ordering::Relaxed);
-        if position >= self.limit.load(Ordering::Relaxed) {
+        let Some(position) = self.reserve() else {
             return false;
-        }
+        };
+        self.store(position, kind, time, callsite, upper);
+        true
+    }
+
+    /// Adds a slot to the head: it belongs to the caller. `None` where the ring is full; it is counted as dropped.
+    pub(crate) fn reserve(&self) -> Option<u64> {
+        let position = self.head.fetch_add(EVENT_BYTES, Ordering::Relaxed);
+        (position < self.limit.load(Ordering::Relaxed)).then_some(position)
+    }
+
+    /// Stores an event in a slot that was reserved. However late: its laps are those of its position.
+    pub(crate) fn store(&self, position: u64, kind: Type, time: u64, callsite: u64, upper: u32) {
         let shift = self.shift.load(Ordering::Relaxed) as u32;
         let event = Event::new(kind, time, callsite, upper, position, shift);
         let slot = self.slot(position);
         slot.0[0].store(event.0[0], Ordering::Relaxed);
         slot.0[1].store(event.0[1], Ordering::Relaxed);
-        true
     }
 
     /// Reads the slot of a position: the event, where it is the one that belongs there.

@@ -38,6 +38,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/tracer.rs", "the first memory for sets"),
     ("src/tests/builtin.rs", "what the asm reads of a set"),
     ("src/tests/lock.rs", "a Platform of the tests"),
+    ("src/tests/ring.rs", "memory for a ring"),
     ("src/tests/scarce.rs", "an allocator that can be exhausted"),
     (
         "src/tests/world.rs",

@@ -15,6 +15,7 @@ mod logs;
 mod model;
 mod quarantine;
 mod refusals;
+mod ring;
 mod rules;
 #[cfg(feature = "alloc")]
 mod scarce;
