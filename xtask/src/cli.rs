@@ -77,6 +77,9 @@ struct Run {
     /// Count instructions as time (-icount shift=0).
     #[arg(long)]
     icount: bool,
+    /// Enter the kernel at EL2.
+    #[arg(long)]
+    virtualization: bool,
     #[arg(long, value_enum, default_value_t = Target::Softfloat)]
     target: Target,
     #[arg(long, value_enum, default_value_t = Profile::Release)]
@@ -119,6 +122,7 @@ impl Cli {
                     cores: run.smp,
                     gic: run.gic,
                     icount: run.icount,
+                    virtualization: run.virtualization,
                     words: run.words,
                     limit: Duration::MAX,
                     ..Machine::default()

@@ -34,6 +34,8 @@ pub struct Header {
     pub memory: Option<String>,
     /// Counts instructions as time.
     pub icount: bool,
+    /// Enters the kernel at EL2.
+    pub virtualization: bool,
     /// Least major version of QEMU.
     pub qemu: u32,
     /// Time limit.
@@ -55,6 +57,7 @@ impl Default for Header {
             gic: 3,
             memory: None,
             icount: false,
+            virtualization: false,
             qemu: 0,
             limit: Duration::from_secs(60),
             exit: 0,
@@ -100,6 +103,7 @@ impl Header {
             "gic" => self.gic = value.parse()?,
             "mem" => self.memory = Some(value.to_owned()),
             "icount" => self.icount = value == "yes",
+            "virtualization" => self.virtualization = value == "yes",
             "qemu" => self.qemu = value.parse()?,
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
             "exit" => self.exit = value.parse()?,
@@ -133,6 +137,7 @@ impl Header {
             gic,
             single,
             icount: self.icount,
+            virtualization: self.virtualization,
             words: self.words.clone(),
             limit: self.limit,
             ..Machine::default()
@@ -274,7 +279,8 @@ mod tests {
         let header = Header::parse(
             "//@ cpu: max, neoverse-n1\n//@ smp: 2\n//@ qemu: 9\n//@ target: none\n//@ profile: release-lto\n\
              //@ timeout: 5\n//@ exit: 3\n//@ args: a b\n//@ icount: yes\n//@ mem: 1G\n//@ gic: 2\n\
-             //@ variant: plain, high\n",
+             //@ variant: plain, high\n\
+             //@ virtualization: yes\n",
         )
         .unwrap();
         assert_eq!(header.cpus, ["max", "neoverse-n1"]);
@@ -290,6 +296,7 @@ mod tests {
             (machine.memory.as_str(), machine.gic, machine.icount),
             ("1G", 2, true)
         );
+        assert!(machine.virtualization);
         assert_eq!(machine.limit, Duration::from_secs(5));
     }
 

@@ -31,6 +31,8 @@ pub struct Machine {
     pub single: bool,
     /// One instruction is one nanosecond of the guest's time.
     pub icount: bool,
+    /// The machine has EL2, and the kernel is entered there.
+    pub virtualization: bool,
     /// The semihosting command line, word by word.
     pub words: Vec<String>,
     /// Stopped after this.
@@ -46,6 +48,7 @@ impl Default for Machine {
             memory: "256M".to_owned(),
             single: false,
             icount: false,
+            virtualization: false,
             words: Vec::new(),
             limit: Duration::from_secs(60),
         }
@@ -136,7 +139,15 @@ pub fn command(machine: &Machine, elf: &Path) -> Command {
     }
     command
         .arg("-machine")
-        .arg(format!("virt,gic-version={}", machine.gic))
+        .arg(format!(
+            "virt,gic-version={}{}",
+            machine.gic,
+            if machine.virtualization {
+                ",virtualization=on"
+            } else {
+                ""
+            }
+        ))
         .args(["-cpu", &machine.cpu, "-m", &machine.memory])
         .arg("-smp")
         .arg(machine.cores.to_string())
@@ -293,12 +304,15 @@ mod tests {
             cpu: "max".into(),
             cores: 2,
             icount: true,
+            virtualization: true,
             words: vec!["insns".into(), "x".into()],
             ..Machine::default()
         };
         let line = proc::line(&command(&machine, Path::new("/k")));
         assert!(
-            line.contains("-cpu max") && line.contains("-smp 2"),
+            line.contains("-cpu max")
+                && line.contains("-smp 2")
+                && line.contains("virt,gic-version=3,virtualization=on"),
             "{line}"
         );
         assert!(line.contains("target=native,arg=insns,arg=x"), "{line}");

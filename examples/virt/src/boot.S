@@ -84,6 +84,8 @@ virt_to_el1:
         b.ne    2f
         ldr     x9, ={HCR}
         msr     hcr_el2, x9
+        addr    x9, virt_el2_vectors
+        msr     vbar_el2, x9
         mov     x9, #{CNTHCTL}
         msr     cnthctl_el2, x9
         msr     cntvoff_el2, xzr

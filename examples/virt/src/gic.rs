@@ -22,6 +22,7 @@ register_bitfields! {
     ],
     GICD_SGIR [
         TARGETS OFFSET(24) NUMBITS(2) [AllOthers = 1],
+        CORES OFFSET(16) NUMBITS(8) [],
         ID OFFSET(0) NUMBITS(4) []
     ],
     GICR_WAKER [
@@ -32,13 +33,13 @@ register_bitfields! {
 
 register_structs! {
     /// The distributor, both versions; of a GICv3's redistributor, the SGI frame has the same first registers.
-    Distributor {
-        (0x000 => control: ReadWrite<u32, GICD_CTLR::Register>),
+    pub(crate) Distributor {
+        (0x000 => pub(crate) control: ReadWrite<u32, GICD_CTLR::Register>),
         (0x004 => _reserved0),
-        (0x080 => group: [ReadWrite<u32>; 32]),
+        (0x080 => pub(crate) group: [ReadWrite<u32>; 32]),
         (0x100 => set_enable: [ReadWrite<u32>; 32]),
         (0x180 => _reserved1),
-        (0x400 => priority: [ReadWrite<u32>; 256]),
+        (0x400 => pub(crate) priority: [ReadWrite<u32>; 256]),
         /// One byte an interrupt: the cores that take it (GICv2).
         (0x800 => targets: [ReadWrite<u32>; 256]),
         (0xc00 => _reserved2),
@@ -49,8 +50,8 @@ register_structs! {
 
 register_structs! {
     /// GICv2's CPU interface.
-    CpuInterface {
-        (0x00 => control: ReadWrite<u32>),
+    pub(crate) CpuInterface {
+        (0x00 => pub(crate) control: ReadWrite<u32>),
         (0x04 => priority_mask: ReadWrite<u32>),
         (0x08 => _reserved0),
         (0x0c => acknowledge: ReadOnly<u32>),
@@ -61,7 +62,7 @@ register_structs! {
 
 register_structs! {
     /// The first frame of a GICv3 redistributor.
-    Redistributor {
+    pub(crate) Redistributor {
         (0x00 => _reserved0),
         (0x14 => waker: ReadWrite<u32, GICR_WAKER::Register>),
         (0x18 => @END),
@@ -92,19 +93,19 @@ pub fn version() -> u32 {
     2 + u32::from(IS_V3.load(Ordering::Relaxed))
 }
 
-fn distributor() -> &'static Distributor {
+pub(crate) fn distributor() -> &'static Distributor {
     let base = core::ptr::with_exposed_provenance::<Distributor>(board::GICD_BASE);
     // SAFETY: the board's distributor, mapped as device memory for as long as the kernel runs.
     unsafe { &*base }
 }
 
-fn cpu_interface() -> &'static CpuInterface {
+pub(crate) fn cpu_interface() -> &'static CpuInterface {
     let base = core::ptr::with_exposed_provenance::<CpuInterface>(board::GICC_BASE);
     // SAFETY: as above; only used when the GIC is a GICv2.
     unsafe { &*base }
 }
 
-fn redistributor() -> (&'static Redistributor, &'static Distributor) {
+pub(crate) fn redistributor() -> (&'static Redistributor, &'static Distributor) {
     let base = board::GICR_BASE + cores::index() * board::GICR_STRIDE;
     let first = core::ptr::with_exposed_provenance::<Redistributor>(base);
     let sgi = core::ptr::with_exposed_provenance::<Distributor>(base + GICR_SGI_FRAME);
@@ -216,6 +217,12 @@ pub(crate) fn enable(number: u32) {
 pub(crate) struct Claim(u32);
 
 impl Claim {
+    /// What an acknowledge register said; `None` where it said that nothing is pending.
+    pub(crate) fn new(acknowledged: u32) -> Option<Self> {
+        let claim = Self(acknowledged);
+        (claim.number() < SPECIAL).then_some(claim)
+    }
+
     /// The interrupt's number.
     pub(crate) fn number(&self) -> u32 {
         // GICv2 has the sending core of an SGI above it.
@@ -225,15 +232,13 @@ impl Claim {
 
 /// Takes the highest pending interrupt.
 pub(crate) fn claim() -> Option<Claim> {
-    let claim = if version() == 3 {
-        let number: u64;
-        // SAFETY: ICC_IAR1_EL1, on a machine that has it.
-        unsafe { asm!("mrs {}, S3_0_C12_C12_0", "dsb sy", out(reg) number, options(nostack)) };
-        Claim(number as u32)
-    } else {
-        Claim(cpu_interface().acknowledge.get())
-    };
-    (claim.number() < SPECIAL).then_some(claim)
+    if version() == 2 {
+        return Claim::new(cpu_interface().acknowledge.get());
+    }
+    let number: u64;
+    // SAFETY: ICC_IAR1_EL1, on a machine that has it.
+    unsafe { asm!("mrs {}, S3_0_C12_C12_0", "dsb sy", out(reg) number, options(nostack)) };
+    Claim::new(number as u32)
 }
 
 /// Tells the GIC that the interrupt has been handled.
@@ -259,5 +264,19 @@ pub fn sgi_all_others(id: u32) {
         distributor()
             .sgi
             .write(GICD_SGIR::TARGETS::AllOthers + GICD_SGIR::ID.val(id & 0xf));
+    }
+}
+
+/// Sends software interrupt `id` (0 to 15) to core 0.
+pub fn sgi_core0(id: u32) {
+    barrier::dsb(barrier::ISHST);
+    if version() == 3 {
+        let value = u64::from(id & 0xf) << SGI_ID_SHIFT | 1;
+        // SAFETY: ICC_SGI1R_EL1, on a machine that has it.
+        unsafe { asm!("msr S3_0_C12_C11_5, {}", "isb", in(reg) value, options(nostack)) };
+    } else {
+        distributor()
+            .sgi
+            .write(GICD_SGIR::CORES.val(1) + GICD_SGIR::ID.val(id & 0xf));
     }
 }

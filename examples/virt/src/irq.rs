@@ -1,6 +1,6 @@
 //! Interrupts: mask and restore on this core, and the handlers that the vectors dispatch to.
 
-use crate::{board, cores, gic};
+use crate::{board, cores, fiq, gic};
 use aarch64_cpu::registers::{DAIF, Readable, Writeable};
 use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
@@ -49,6 +49,16 @@ pub fn enabled() -> bool {
     !DAIF.is_set(DAIF::I)
 }
 
+/// What is pending for this core, masked or not: ISR_EL1, with IRQ, FIQ and SError where DAIF has their masks.
+pub fn pending() -> u64 {
+    let pending: u64;
+    // SAFETY: a read of a status register. Not `nomem`: what makes something pending stays before it.
+    unsafe {
+        core::arch::asm!("mrs {}, isr_el1", out(reg) pending, options(nostack, preserves_flags))
+    };
+    pending
+}
+
 /// What an interrupt calls.
 type Handler = Mutex<Option<fn()>>;
 
@@ -66,6 +76,18 @@ pub fn handle(number: u32, handler: fn()) {
     gic::enable(number);
 }
 
+/// As [`handle`], for an SGI or PPI (below 32) of this core, which is then taken as an FIQ instead of an IRQ.
+/// Handlers run with interrupts masked, IRQ and FIQ.
+///
+/// # Panics
+///
+/// When `number` is not below 32.
+pub fn handle_as_fiq(number: u32, handler: fn()) {
+    masked(|| *HANDLERS[number as usize].lock() = Some(handler));
+    gic::enable(number);
+    fiq::enable(number);
+}
+
 /// Sets what runs after each interrupt, when the GIC is done with it and before the interrupted code goes on: the place
 /// where a scheduler switches tasks.
 pub fn set_exit_hook(hook: fn()) {
@@ -80,18 +102,34 @@ pub fn in_handler() -> bool {
     DEPTH[cores::index()].load(Ordering::Relaxed) != 0
 }
 
+/// Calls the handler of interrupt `number`, if it has one.
+fn call(number: u32) {
+    // The lock is free again before the handler runs: handlers may nest and may set handlers.
+    let handler = HANDLERS
+        .get(number as usize)
+        .and_then(|handler| *handler.lock());
+    if let Some(handler) = handler {
+        handler();
+    }
+}
+
+/// Takes the pending FIQs to their handlers; the FIQ vector calls it.
+pub(crate) fn dispatch_fiq() {
+    let depth = &DEPTH[cores::index()];
+    depth.fetch_add(1, Ordering::Relaxed);
+    while let Some(claim) = fiq::claim() {
+        call(claim.number());
+        fiq::complete(claim);
+    }
+    depth.fetch_sub(1, Ordering::Relaxed);
+}
+
 /// Takes the pending interrupts to their handlers; the IRQ vector calls it.
 pub(crate) fn dispatch() {
     let depth = &DEPTH[cores::index()];
     depth.fetch_add(1, Ordering::Relaxed);
     while let Some(claim) = gic::claim() {
-        // The lock is free again before the handler runs: handlers may nest and may set handlers.
-        let handler = HANDLERS
-            .get(claim.number() as usize)
-            .and_then(|handler| *handler.lock());
-        if let Some(handler) = handler {
-            handler();
-        }
+        call(claim.number());
         gic::complete(claim);
     }
     depth.fetch_sub(1, Ordering::Relaxed);

@@ -30,6 +30,7 @@ pub mod board;
 mod boot;
 pub mod console;
 pub mod cores;
+pub mod fiq;
 pub mod gic;
 #[cfg(feature = "heap")]
 pub mod heap;

@@ -1,7 +1,7 @@
 //! Exceptions: the saved registers, the way to the interrupt handlers, and a report in words for what nobody handles.
 
 use crate::{console, irq};
-use aarch64_cpu::registers::{VBAR_EL1, Writeable};
+use aarch64_cpu::registers::{HCR_EL2, VBAR_EL1, Writeable};
 use core::arch::global_asm;
 use core::fmt;
 use core::mem::offset_of;
@@ -40,13 +40,24 @@ const VECTORS: (usize, usize) = (0, 0);
 global_asm!(
     include_str!("vectors.S"),
     BYTES = const size_of::<TrapFrame>(),
+    EC_SHIFT = const EC_SHIFT,
+    EC_HVC = const EC_HVC,
+    VSE = const HCR_EL2::VSE::SET.value,
+    AMO = const HCR_EL2::AMO::SET.value,
+    SYS_EXIT = const 0x18,
+    STOPPED_APPLICATION_EXIT = const 0x2_0026,
+    EXIT_EL2 = const 103,
     ELR = const offset_of!(TrapFrame, elr),
     Q = const VECTORS.0,
     FPSR = const VECTORS.1,
     FP = const FP as u8,
 );
 
-/// What caused a synchronous exception.
+/// ESR_ELx.EC, and the class of an HVC from AArch64.
+const EC_SHIFT: u32 = 26;
+const EC_HVC: u64 = 0x16;
+
+/// What caused a synchronous exception or an SError.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syndrome {
     /// ESR_EL1.
@@ -58,7 +69,7 @@ pub struct Syndrome {
 impl Syndrome {
     /// The exception class, ESR_EL1.EC.
     pub fn class(&self) -> u64 {
-        self.esr >> 26 & 0x3f
+        self.esr >> EC_SHIFT & 0x3f
     }
 
     /// A data abort by a write (ESR_EL1.ISS.WnR).
@@ -85,6 +96,10 @@ impl fmt::Display for Syndrome {
             0x24 | 0x25 => "data abort",
             0x26 => "misaligned SP",
             0x2c => "floating point exception",
+            0x2f => "SError",
+            0x30 | 0x31 => "hardware breakpoint",
+            0x32 | 0x33 => "software step",
+            0x34 | 0x35 => "watchpoint",
             0x3c => "BRK",
             _ => "exception of an unlisted class",
         };
@@ -113,14 +128,33 @@ impl fmt::Display for Syndrome {
     }
 }
 
-/// A handler of synchronous exceptions: true when it has dealt with it, for instance by moving `elr` on.
+/// A handler of synchronous exceptions or SErrors: true when it has dealt with it, for instance by moving `elr` on.
 pub type SyncHandler = fn(&mut TrapFrame, Syndrome) -> bool;
 
 static SYNC: Mutex<Option<SyncHandler>> = Mutex::new(None);
+static SERROR: Mutex<Option<SyncHandler>> = Mutex::new(None);
 
 /// Sets what synchronous exceptions go to before they are reported as the kernel's end; `None` takes it away.
 pub fn set_sync_handler(handler: Option<SyncHandler>) {
     irq::masked(|| *SYNC.lock() = handler);
+}
+
+/// Sets what SErrors go to before they are reported as the kernel's end; `None` takes it away.
+pub fn set_serror_handler(handler: Option<SyncHandler>) {
+    irq::masked(|| *SERROR.lock() = handler);
+}
+
+/// Makes a virtual SError pending for this core (HCR_EL2.VSE), which is taken as soon as PSTATE.A lets it in: the only SError that
+/// QEMU's TCG raises. False, and nothing done, where the image was entered at EL1: only EL2 can do this.
+///
+/// HCR_EL2.AMO is set with it, so that physical SErrors, which this machine does not have, would go to EL2 from then on.
+pub fn pend_serror() -> bool {
+    if crate::boot_el() != 2 {
+        return false;
+    }
+    // SAFETY: virt_el2_vectors answers an HVC with x0 destroyed and nothing else.
+    unsafe { core::arch::asm!("hvc #0", out("x0") _, options(nostack)) };
+    true
 }
 
 unsafe extern "C" {
@@ -142,6 +176,8 @@ pub(crate) fn init() {
 /// The numbers of the vectors that a kernel at EL1 with its own stack pointer takes.
 const SYNC_ELX: u64 = 4;
 const IRQ_ELX: u64 = 5;
+const FIQ_ELX: u64 = 6;
+const SERROR_ELX: u64 = 7;
 
 /// Every exception; `vectors.S` calls it with the interrupted code's registers.
 #[unsafe(no_mangle)]
@@ -149,8 +185,10 @@ extern "C" fn virt_trap_handler(frame: &mut TrapFrame, vector: u64, esr: u64, fa
     let syndrome = Syndrome { esr, far };
     match vector {
         IRQ_ELX => irq::dispatch(),
-        SYNC_ELX => {
-            let handler = *SYNC.lock();
+        FIQ_ELX => irq::dispatch_fiq(),
+        SYNC_ELX | SERROR_ELX => {
+            let handlers = if vector == SYNC_ELX { &SYNC } else { &SERROR };
+            let handler = *handlers.lock();
             if !handler.is_some_and(|handler| handler(frame, syndrome)) {
                 die(frame, format_args!("{syndrome}"));
             }

@@ -108,4 +108,38 @@ virt_trap:
         eret
 .global virt_vectors_end
 virt_vectors_end:
+
+// virt_el2_vectors
+// Purpose: the table for VBAR_EL2 where the image was entered at EL2. An HVC from EL1 makes a virtual SError pending
+// for EL1; anything else that arrives here is the kernel's end, with an exit code of its own.
+// In: any state. Out: eret with x0 destroyed (HVC). Free: x0. Stack: none.
+.global virt_el2_vectors
+.balign 0x800
+virt_el2_vectors:
+.rept 8
+        .balign 0x80
+        b       virt_el2_end
+.endr
+        .balign 0x80                            // synchronous, from a lower level in AArch64
+        mrs     x0, esr_el2
+        lsr     x0, x0, #{EC_SHIFT}
+        sub     x0, x0, #{EC_HVC}
+        cbnz    x0, virt_el2_end
+        mrs     x0, hcr_el2
+        orr     x0, x0, #{VSE}
+        orr     x0, x0, #{AMO}
+        msr     hcr_el2, x0
+        eret
+.rept 7
+        .balign 0x80
+        b       virt_el2_end
+.endr
+        .balign 0x80
+virt_el2_end:
+        adr     x1, 1f
+        mov     w0, #{SYS_EXIT}                 // Arm semihosting, "SYS_EXIT"
+        hlt     #0xf000
+        b       .
+        .balign 8
+1:      .quad   {STOPPED_APPLICATION_EXIT}, {EXIT_EL2}
 .previous

@@ -5,6 +5,7 @@
 #![no_std]
 #![cfg(target_os = "none")]
 
+pub mod context;
 pub mod fault;
 pub mod irq;
 pub mod probe;
