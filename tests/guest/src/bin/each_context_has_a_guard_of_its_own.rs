@@ -22,7 +22,7 @@ const NO_FIQ: u64 = 0b1110 << 6;
 
 /// What the tracers raise, from the outermost on, each in 4 bits: 1 + the context, 0 for nothing.
 static RAISE: AtomicUsize = AtomicUsize::new(0);
-/// What the handler sets DAIF to before it calls traced functions.
+/// What the next handler sets DAIF to before it calls traced functions.
 static HANDLER_MASK: AtomicU64 = AtomicU64::new(MASKED);
 
 const DELIVERED: usize = 0;
@@ -60,7 +60,7 @@ aarch64_ftrace::notrace! {
 fn handler(_: Context) {
     bump(HANDLED);
     let mask = daif();
-    set_daif(HANDLER_MASK.load(Ordering::Relaxed));
+    set_daif(HANDLER_MASK.swap(MASKED, Ordering::Relaxed));
     assert_eq!(in_handler(1), 3);
     set_daif(mask);
 }
@@ -125,13 +125,13 @@ fn main() {
         call(0, &[context, Context::Brk]);
     }
     println!("the handler lets FIQs in, its tracer is interrupted by one");
-    HANDLER_MASK.store(NO_FIQ, Ordering::Relaxed);
     for context in [Context::Svc, Context::Brk, Context::Irq, Context::SError] {
+        HANDLER_MASK.store(NO_FIQ, Ordering::Relaxed);
         call(0, &[context, Context::Fiq]);
     }
     println!("the handler lets everything in, as what it interrupted");
-    HANDLER_MASK.store(0, Ordering::Relaxed);
-    for context in [Context::Svc, Context::Brk] {
+    for context in ALL {
+        HANDLER_MASK.store(0, Ordering::Relaxed);
         call(0, &[context]);
     }
 }
