@@ -46,6 +46,7 @@ mod ring;
 mod set;
 mod set_memory;
 mod shutdown;
+pub mod sink;
 mod sync;
 mod table;
 #[cfg(test)]

@@ -3,10 +3,12 @@
 mod error;
 mod memory;
 mod reader;
+mod stream;
 
 pub use error::RecordError;
 pub use memory::{RecordMemory, Sizes};
 pub use reader::{Item, Reader};
+pub use stream::SendError;
 
 use crate::arch;
 use crate::areas;

@@ -21,6 +21,7 @@ mod rules;
 mod scarce;
 mod sets;
 mod shutdown;
+mod stream;
 mod table;
 mod trace;
 mod veneer;

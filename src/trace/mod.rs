@@ -2,11 +2,20 @@
 //! which write it, and the host, which reads it. Pure bits: no memory is touched here.
 #![forbid(unsafe_code)]
 
+mod cobs;
 mod crc;
+mod frame;
 mod header;
+mod region;
 
+pub use cobs::{CobsEncoder, cobs_decode};
 pub use crc::{crc32, crc32_of};
+pub use frame::{
+    EVENTS_HEAD_BYTES, EndReason, FRAME_HEAD_BYTES, Frame, FrameCounts, FrameError, FrameKind,
+    NO_CORE, PAYLOAD_BYTES_MAX, counts_payload, end_payload, events_head, frame_head,
+};
 pub use header::{BUILD_ID_BYTES, Header, HeaderError};
+pub use region::{Region, RegionError, Ring};
 
 /// Bytes of one event: two 64-bit words.
 pub const EVENT_BYTES: u64 = 16;

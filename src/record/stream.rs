@@ -1,0 +1,150 @@
+//! Sending what is recorded to a sink.
+#![forbid(unsafe_code)]
+
+use super::{Item, RecordError, Recorder};
+use crate::arch;
+use crate::sink::{Sink, SinkError, Stream};
+use crate::trace::{
+    EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, NO_CORE, counts_payload, end_payload,
+    events_head,
+};
+use core::fmt;
+
+/// Events of one frame: so many as a kernel's stack has room for.
+const BATCH: usize = 32;
+
+/// Why a recording was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// There is none.
+    Record(RecordError),
+    /// The sink's.
+    Sink(SinkError),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(error) => error.fmt(f),
+            Self::Sink(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+impl From<RecordError> for SendError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl From<SinkError> for SendError {
+    fn from(error: SinkError) -> Self {
+        Self::Sink(error)
+    }
+}
+
+impl Recorder {
+    /// Sends all that the rings hold now, of every core in its turn: header, events, counts, end. Writers go on meanwhile, and
+    /// what they overwrite before it is sent is counted in the stream.
+    ///
+    /// # Errors
+    /// [`SendError`]. What was sent until then is a stream without an end.
+    ///
+    /// # Context
+    /// Where the sink may be written to. Takes no lock and no memory but 600 bytes of stack.
+    pub fn send<S: Sink>(
+        &'static self,
+        stream: &mut Stream<S>,
+        reason: EndReason,
+    ) -> Result<(), SendError> {
+        stream.header(&self.header()?.to_bytes())?;
+        for core in 0..self.header()?.cpus as usize {
+            self.send_core(stream, core)?;
+        }
+        let end = end_payload(arch::ticks(), reason);
+        Ok(stream.frame(FrameKind::End, NO_CORE, &[&end])?)
+    }
+
+    fn send_core<S: Sink>(
+        &'static self,
+        stream: &mut Stream<S>,
+        core: usize,
+    ) -> Result<(), SendError> {
+        // A number that a frame can carry: `install` allows no more cores than that.
+        let number = u16::try_from(core).unwrap_or(NO_CORE);
+        let mut batch = Batch::new();
+        let mut unfinished = 0;
+        for item in self.read(core)? {
+            let lost = match item {
+                Item::Event { number: at, event } => {
+                    if batch.len == BATCH {
+                        batch.send(stream, number)?;
+                    }
+                    batch.push(at, event);
+                    continue;
+                }
+                Item::Overwritten(lost) => lost,
+                Item::Unfinished { .. } => {
+                    unfinished += 1;
+                    1
+                }
+            };
+            batch.send(stream, number)?;
+            batch.lost += lost;
+        }
+        batch.send(stream, number)?;
+        let counts = self.counts(core)?;
+        let payload = counts_payload(FrameCounts {
+            written: counts.written,
+            overwritten: counts.overwritten,
+            dropped: counts.dropped,
+            unfinished,
+            refused: counts.refused,
+        });
+        Ok(stream.frame(FrameKind::Counts, number, &[&payload])?)
+    }
+}
+
+/// Events that follow one another, until a frame is full of them.
+struct Batch {
+    events: [u8; BATCH * EVENT_BYTES as usize],
+    len: usize,
+    first: u64,
+    /// Events lost directly before the first.
+    lost: u64,
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self {
+            events: [0; BATCH * EVENT_BYTES as usize],
+            len: 0,
+            first: 0,
+            lost: 0,
+        }
+    }
+
+    fn push(&mut self, number: u64, event: Event) {
+        if self.len == 0 {
+            self.first = number;
+        }
+        let from = self.len * EVENT_BYTES as usize;
+        if let Some(slot) = self.events[from..].first_chunk_mut() {
+            *slot = event.without_lap().to_bytes();
+            self.len += 1;
+        }
+    }
+
+    /// Sends the events, if there are any.
+    fn send<S: Sink>(&mut self, stream: &mut Stream<S>, core: u16) -> Result<(), SinkError> {
+        if self.len == 0 {
+            return Ok(());
+        }
+        let head = events_head(self.first, core::mem::take(&mut self.lost));
+        let events = &self.events[..self.len * EVENT_BYTES as usize];
+        self.len = 0;
+        stream.frame(FrameKind::Events, core, &[&head, events])
+    }
+}
