@@ -1,5 +1,6 @@
 //! [`Recorder`]: the function tracer. Each call of a traced function is an event of 16 bytes in its core's ring.
 
+mod dump;
 mod error;
 mod memory;
 mod reader;

@@ -40,6 +40,14 @@ impl Reader {
         }
     }
 
+    /// Only the newest `count` of them.
+    #[must_use]
+    pub fn last(mut self, count: u64) -> Self {
+        let from = self.end.saturating_sub(count.saturating_mul(EVENT_BYTES));
+        self.next = self.next.max(from);
+        self
+    }
+
     /// Reads on: what was written since is read next.
     pub fn go_on(&mut self) {
         self.end = self.ring.end();

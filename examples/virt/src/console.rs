@@ -54,6 +54,16 @@ pub fn force_print(text: fmt::Arguments) {
     let _ = Out(&uart).write_fmt(text);
 }
 
+/// [`force_print`] as a writer.
+pub struct Forced;
+
+impl Write for Forced {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        force_print(format_args!("{text}"));
+        Ok(())
+    }
+}
+
 /// The next byte received, if there is one.
 pub fn receive() -> Option<u8> {
     irq::masked(|| UART.lock().receive())

@@ -50,6 +50,8 @@ pub use boot::boot_el;
 pub use cores::start_core;
 pub use gic::sgi_all_others;
 pub use irq::{restore as irq_restore, save as irq_save};
+#[cfg(feature = "panic-handler")]
+pub use panic::on_panic;
 pub use trap::set_sync_handler;
 
 /// The end: leaves QEMU with `code` through semihosting (it must run with `-semihosting`), or parks the core of a board.

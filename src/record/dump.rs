@@ -1,0 +1,195 @@
+//! The flight recorder's last words: the newest events of every core, in order of time, as text.
+#![forbid(unsafe_code)]
+
+use super::{Item, Reader, Recorder};
+use crate::trace::{Event, Header, Type};
+use core::fmt::{self, Write};
+
+/// Cores whose events are merged with each other: so many as there is room for on a stack that may be nearly full.
+const MERGED: usize = 32;
+const MICROSECONDS: u64 = 1_000_000;
+
+impl Recorder {
+    /// Prints the last `count` events of every core, the cores' events merged by time, with the names of functions; DATA slots
+    /// count as events. Recording is switched off first, and stays off: what is shown does not run away from under it.
+    ///
+    /// More than 32 cores are printed 32 at a time.
+    ///
+    /// # Errors
+    /// Those of `out`. A recorder without memory says so in words.
+    ///
+    /// # Context
+    /// Any, made for the panic handler: takes no lock, allocates nothing, waits for nobody; about 2 KiB of stack. Other
+    /// cores may go on.
+    pub fn dump_on_panic(&'static self, out: &mut dyn Write, count: usize) -> fmt::Result {
+        let Ok(header) = self.header() else {
+            return writeln!(out, "ftrace: nothing recorded: the recorder has no memory");
+        };
+        self.set_on(false);
+        let cores = header.cpus as usize;
+        for first in (0..cores).step_by(MERGED) {
+            self.merge(out, header, first, count)?;
+        }
+        Ok(())
+    }
+
+    fn merge(
+        &'static self,
+        out: &mut dyn Write,
+        header: &Header,
+        first: usize,
+        count: usize,
+    ) -> fmt::Result {
+        let mut tails: [Option<Tail>; MERGED] = core::array::from_fn(|i| {
+            let reader = self.read(first + i).ok()?;
+            Some(Tail::new(reader.last(count as u64)))
+        });
+        for core in first..(first + MERGED).min(header.cpus as usize) {
+            let Ok(counts) = self.counts(core) else {
+                continue;
+            };
+            writeln!(
+                out,
+                "ftrace: core {core}: {} events, {} overwritten, {} dropped, {} while off",
+                counts.written, counts.overwritten, counts.dropped, counts.refused
+            )?;
+        }
+        loop {
+            let times = tails
+                .iter()
+                .enumerate()
+                .filter_map(|(i, tail)| Some((tail.as_ref()?.event?.time(), i)));
+            let Some((_, i)) = times.min() else {
+                break;
+            };
+            let Some(tail) = &mut tails[i] else {
+                break;
+            };
+            let Some(event) = tail.event else {
+                break;
+            };
+            self.line(out, header, first + i, event)?;
+            tail.advance();
+            // What belongs to the event stands with it.
+            while let Some(data) = tail.event.filter(|event| event.kind() == Some(Type::Data)) {
+                self.line(out, header, first + i, data)?;
+                tail.advance();
+            }
+        }
+        let unfinished: u64 = tails.iter().flatten().map(|tail| tail.unfinished).sum();
+        if unfinished > 0 {
+            writeln!(out, "ftrace: {unfinished} events were not finished")?;
+        }
+        Ok(())
+    }
+
+    fn line(
+        &'static self,
+        out: &mut dyn Write,
+        header: &Header,
+        core: usize,
+        event: Event,
+    ) -> fmt::Result {
+        if let Some(data) = event.data() {
+            let kind = match data.kind {
+                0 => "argument",
+                1 => "return value",
+                2 => "return address",
+                _ => "data",
+            };
+            return writeln!(out, "{:22}{kind} {}: {:#x}", "", data.index, data.value);
+        }
+        let (seconds, rest) = (
+            event.time() / header.frequency,
+            event.time() % header.frequency,
+        );
+        // In 128 bits: the frequency may be any.
+        let micros = u128::from(rest) * u128::from(MICROSECONDS) / u128::from(header.frequency);
+        write!(out, "{seconds:>7}.{micros:06} [{core:03}] ")?;
+        let place = |low: u32| Place(self, header.text_address(low));
+        let (site, upper) = (event.callsite_low(), event.upper());
+        match event.kind() {
+            Some(Type::Function) => writeln!(out, "{} <- {}", place(site).name(), place(upper)),
+            Some(Type::Entry) => {
+                writeln!(out, "{} entered <- {}", place(site).name(), place(upper))
+            }
+            Some(Type::Exit) => writeln!(out, "{} left after {upper} ticks", place(site).name()),
+            Some(Type::Task) => writeln!(out, "task {upper}"),
+            Some(Type::Stack) => writeln!(out, "{} with a stack of {upper}", place(site).name()),
+            Some(Type::Trigger) => writeln!(out, "{} fired trigger {upper}", place(site).name()),
+            Some(Type::Data) | None => writeln!(out, "an event of type {}", event.code()),
+        }
+    }
+}
+
+/// An address in the text: as function and offset, or as a number.
+struct Place(&'static Recorder, u64);
+
+impl Place {
+    /// The function only.
+    fn name(self) -> Name {
+        Name(self)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.ftrace.symbol(self.1 as usize) {
+            Some(symbol) => symbol.fmt(f),
+            None => write!(f, "{:#x}", self.1),
+        }
+    }
+}
+
+/// An address in the text: as its function.
+struct Name(Place);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.0.ftrace.symbol(self.0.1 as usize) {
+            Some(symbol) => symbol.name.fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// The newest events of one core, and the one that is next.
+struct Tail {
+    reader: Reader,
+    event: Option<Event>,
+    unfinished: u64,
+}
+
+impl Tail {
+    fn new(reader: Reader) -> Self {
+        let mut tail = Self {
+            reader,
+            event: None,
+            unfinished: 0,
+        };
+        tail.advance();
+        // DATA whose event is older than what is shown.
+        while tail
+            .event
+            .is_some_and(|event| event.kind() == Some(Type::Data))
+        {
+            tail.advance();
+        }
+        tail
+    }
+
+    /// Takes the next event that is whole.
+    fn advance(&mut self) {
+        self.event = None;
+        for item in &mut self.reader {
+            match item {
+                Item::Event { event, .. } => {
+                    self.event = Some(event);
+                    return;
+                }
+                Item::Unfinished { .. } => self.unfinished += 1,
+                Item::Overwritten(_) => {}
+            }
+        }
+    }
+}

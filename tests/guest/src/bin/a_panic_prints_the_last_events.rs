@@ -1,0 +1,133 @@
+//@ cpu: neoverse-n1
+//@ smp: 2
+//@ profile: release
+//@ exit: 101
+//! The flight recorder on the panic path: the last events of both cores, merged in order of time, with names; what happens
+//! while they are printed is counted and not recorded.
+#![no_std]
+#![no_main]
+
+use aarch64_ftrace::{CpuArea, Filter, Mode};
+use core::fmt::{self, Write};
+use core::hint::black_box;
+use core::sync::atomic::{AtomicU32, Ordering};
+use guest::record::{RECORDER, install, sure};
+use guest::{FTRACE, register};
+use virt::println;
+
+virt::entry!(main);
+aarch64_ftrace::reserve_names!(128 * 1024);
+
+static SECOND_AREA: CpuArea = CpuArea::new();
+/// Whose turn it is: the cores call one after the other.
+static TURN: AtomicU32 = AtomicU32::new(0);
+
+#[inline(never)]
+fn first(n: u64) -> u64 {
+    black_box(n + 1)
+}
+
+#[inline(never)]
+fn second(n: u64) -> u64 {
+    black_box(n + 2)
+}
+
+#[inline(never)]
+fn while_printing() {
+    black_box(());
+}
+
+fn wait(turn: u32) {
+    while TURN.load(Ordering::Acquire) != turn {
+        core::hint::spin_loop();
+    }
+}
+
+fn other(_: usize) {
+    if FTRACE.cpu_online(&SECOND_AREA).is_err() {
+        return;
+    }
+    RECORDER.cpu_online();
+    virt::irq::unmask();
+    for turn in [1, 3] {
+        wait(turn);
+        second(1);
+        second(2);
+        TURN.store(turn + 1, Ordering::Release);
+    }
+}
+
+/// Prints lines without their times, which differ from run to run, and says where time goes back.
+struct Untimed<'a> {
+    out: &'a mut dyn Write,
+    line: [u8; 256],
+    len: usize,
+    before: [u8; 14],
+}
+
+impl Write for Untimed<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        while_printing();
+        for byte in text.bytes() {
+            if byte != b'\n' {
+                self.line[self.len] = byte;
+                self.len += 1;
+                continue;
+            }
+            let line = &self.line[..core::mem::take(&mut self.len)];
+            let text = str::from_utf8(line).map_err(|_| fmt::Error)?;
+            let Some((time, rest)) = line
+                .split_first_chunk::<14>()
+                .filter(|_| text.contains(" [0"))
+            else {
+                writeln!(self.out, "{text}")?;
+                continue;
+            };
+            let order = if *time < self.before { " EARLIER" } else { "" };
+            self.before = *time;
+            writeln!(
+                self.out,
+                "{order}{}",
+                str::from_utf8(rest).map_err(|_| fmt::Error)?
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn last_words(out: &mut dyn Write) {
+    let mut out = Untimed {
+        out,
+        line: [0; 256],
+        len: 0,
+        before: [0; 14],
+    };
+    let _ = RECORDER.dump_on_panic(&mut out, 5);
+    let _ = RECORDER.dump_on_panic(&mut out, 1);
+}
+
+fn main() {
+    guest::init();
+    virt::irq::unmask();
+    install(Mode::Overwrite, 2);
+    let functions = [
+        first as *const () as usize,
+        second as *const () as usize,
+        while_printing as *const () as usize,
+    ];
+    register(sure(RECORDER.ops()), &Filter::at(&functions));
+    virt::on_panic(last_words);
+    if let Err(error) = virt::start_core(1, other) {
+        panic!("{error}");
+    }
+    for turn in [1, 3] {
+        (0..3).for_each(|n| {
+            first(n);
+        });
+        TURN.store(turn, Ordering::Release);
+        wait(turn + 1);
+    }
+    first(9);
+    println!("recording is on: {}", RECORDER.is_on());
+    panic!("the end");
+}
