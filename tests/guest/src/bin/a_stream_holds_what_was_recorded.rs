@@ -35,9 +35,7 @@ fn work(n: u64) -> u64 {
 }
 
 fn busy(core: usize) {
-    if FTRACE.cpu_online(&AREAS[core]).is_err() {
-        return;
-    }
+    FTRACE.cpu_online(&AREAS[core]);
     RECORDER.cpu_online();
     virt::irq::unmask();
     while !STOP.load(Ordering::Acquire) {
