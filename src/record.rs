@@ -181,6 +181,26 @@ impl Recorder {
         }
     }
 
+    /// An area that is no core's but a task's (see [`CpuArea`]) records on `core` from now on. Call it when the task is made, and
+    /// when it goes to another core.
+    ///
+    /// # Context
+    /// Any, also before [`Recorder::install`].
+    pub fn adopt(&'static self, area: &'static CpuArea, core: usize) {
+        area.list(core as u32);
+        self.point(area);
+    }
+
+    /// This core runs the task `id` from here on: a TASK event in its ring, where recording is on.
+    ///
+    /// # Context
+    /// The kernel's context switch, interrupts masked. Takes no lock.
+    pub fn task_switch(&'static self, id: u32) {
+        if let Some(area) = arch::cpu_area() {
+            areas::ring(area).write(Type::Task, arch::ticks(), 0, id);
+        }
+    }
+
     /// Sends what the core of this area records to where it belongs.
     fn point(&'static self, area: &'static CpuArea) {
         loop {

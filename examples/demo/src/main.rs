@@ -40,6 +40,9 @@ fn main() -> Result<(), Error> {
     let report = tracing::FTRACE.init()?;
     println!("{report}");
     klog::log(klog::Level::Info, format_args!("{report}"));
+    if let Err(error) = tracing::start_recorder() {
+        println!("no flight recorder: {error}");
+    }
     sched::start();
     sched::spawn("shell", SHELL_STACK_BYTES, shell::run);
     tasks::start();

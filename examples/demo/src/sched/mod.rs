@@ -89,6 +89,7 @@ pub fn spawn(name: &'static str, stack_bytes: usize, main: fn()) {
     let mut task = new_task(name, vec![CANARY; stack_bytes / size_of::<u128>()]);
     // A task may lose the core inside a tracer, so each has an area of its own, for ever.
     let area: &'static CpuArea = Box::leak(Box::new(CpuArea::new()));
+    crate::tracing::RECORDER.adopt(area, 0);
     task.sp = context::prepare(&mut task.stack, main, core::ptr::from_ref(area) as usize);
     SCHEDULER.lock().tasks.push(task);
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, one};
 use crate::tracing::proof::Words;
-use crate::tracing::{self, EVENTS, FTRACE, HITS, LIVE};
+use crate::tracing::{self, EVENTS, FTRACE, HITS, LIVE, RECORDER};
 use crate::{format, sched};
 use aarch64_ftrace::{Reason, glob};
 use alloc::collections::BTreeMap;
@@ -20,6 +20,8 @@ const MAX_GENERICS: usize = 12;
 /// Rejects that are printed of each reason.
 const REJECTS: usize = 3;
 const TOP: usize = 10;
+/// Events that are printed unless another number is given.
+const DUMPED: usize = 16;
 
 pub fn run(arguments: &[&str]) -> Answer {
     match arguments {
@@ -30,7 +32,15 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["rejects"] => rejects(),
         ["count"] => count(),
         ["proof"] => proof(),
-        _ => Err("on GLOB.., off, list [GLOB], status, rejects, count or proof".to_string()),
+        ["record", "off"] => record_off(),
+        ["record", patterns @ ..] if !patterns.is_empty() => record(patterns),
+        ["dump"] => dump(DUMPED),
+        ["dump", events] => dump(events.parse().map_err(|_| "dump takes a number".to_string())?),
+        ["panic"] => panic!("asked for from the shell"),
+        _ => Err(
+            "on GLOB.., off, list [GLOB], status, rejects, count, proof, record GLOB.., record off, dump [EVENTS] or panic"
+                .to_string(),
+        ),
     }
 }
 
@@ -48,6 +58,26 @@ fn off() -> Answer {
     EVENTS.forget();
     println!("  {applied}");
     Ok(())
+}
+
+fn record(patterns: &[&str]) -> Answer {
+    let applied = tracing::record(patterns).map_err(|error| error.to_string())?;
+    println!("  {applied}");
+    Ok(())
+}
+
+fn record_off() -> Answer {
+    let applied = tracing::record_off().map_err(|error| error.to_string())?;
+    println!("  {applied}");
+    Ok(())
+}
+
+/// What a panic would print. Recording goes on behind it.
+fn dump(events: usize) -> Answer {
+    let was_on = RECORDER.is_on();
+    let dumped = RECORDER.dump_on_panic(&mut virt::console::Forced, events);
+    RECORDER.switch(was_on).map_err(|error| error.to_string())?;
+    dumped.map_err(|error| error.to_string())
 }
 
 fn list(patterns: &[&str]) -> Answer {
@@ -138,6 +168,10 @@ fn count() -> Answer {
 }
 
 fn proof() -> Answer {
+    // It counts the live tracer's callsites, and the recorder's words are no different.
+    if RECORDER.ops().is_ok_and(aarch64_ftrace::Ops::is_registered) {
+        return Err("trace record off first".to_string());
+    }
     let words = Words::read().map_err(|error| error.to_string())?;
     println!("{words}");
     if words.prove() {

@@ -4,7 +4,8 @@ pub mod proof;
 pub mod ring;
 
 use crate::sched;
-use aarch64_ftrace::{AliasError, Applied, Error, Filter, Fregs, Ftrace, Ops, Platform};
+use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
+use aarch64_ftrace::{AliasError, Applied, Error, Filter, Fregs, Ftrace, Mode, Ops, Platform};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ring::{Event, Hits, Ring};
 use virt::{cores, irq, mmu, timer};
@@ -40,6 +41,60 @@ pub static LIVE: Ops = Ops::new(on_call);
 pub static EVENTS: Ring = Ring::new();
 /// How often it was called, by callsite.
 pub static HITS: Hits = Hits::new();
+
+/// The flight recorder: asm that leaves 16 bytes a call, and is read when somebody asks, or on a panic.
+pub static RECORDER: Recorder = Recorder::new(&FTRACE);
+
+const RING: Sizes = Sizes {
+    cores: 1,
+    ring_bytes: 64 * 1024,
+    mode: Mode::Overwrite,
+};
+/// A page for header and control block, and the ring.
+static RING_MEMORY: RecordMemory<{ 4096 + RING.ring_bytes as usize }> = RecordMemory::new();
+
+/// Events that a panic prints.
+const LAST_EVENTS: usize = 16;
+
+/// Gives the flight recorder its memory, and the panic handler its last words.
+///
+/// # Errors
+///
+/// Those of [`Recorder::install`].
+pub fn start_recorder() -> Result<(), RecordError> {
+    if let Some(memory) = RING_MEMORY.take() {
+        RECORDER.install(memory, RING)?;
+    }
+    virt::on_panic(|out| {
+        let _ = RECORDER.dump_on_panic(out, LAST_EVENTS);
+    });
+    Ok(())
+}
+
+/// Records the functions that the patterns take, in place of those before.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::register`]; nothing is changed then.
+pub fn record(patterns: &[&str]) -> Result<Applied, RecordError> {
+    let (ops, filter) = (RECORDER.ops()?, Filter::new(patterns));
+    let applied = if ops.is_registered() {
+        FTRACE.set_filter(ops, &filter)
+    } else {
+        FTRACE.register(ops, &filter)
+    }?;
+    RECORDER.switch(true)?;
+    Ok(applied)
+}
+
+/// Records nothing any more; what is recorded stays.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::unregister`].
+pub fn record_off() -> Result<Applied, RecordError> {
+    Ok(FTRACE.unregister(RECORDER.ops()?)?)
+}
 
 /// No task.
 const NOBODY: usize = usize::MAX;

@@ -55,7 +55,7 @@ fn other(_: usize) {
     }
 }
 
-/// Prints lines without their times, which differ from run to run, and says where time goes back.
+/// Prints lines without their times and offsets, which differ from run to run and between targets, and says where time goes back.
 struct Untimed<'a> {
     out: &'a mut dyn Write,
     line: [u8; 256],
@@ -83,11 +83,9 @@ impl Write for Untimed<'_> {
             };
             let order = if *time < self.before { " EARLIER" } else { "" };
             self.before = *time;
-            writeln!(
-                self.out,
-                "{order}{}",
-                str::from_utf8(rest).map_err(|_| fmt::Error)?
-            )?;
+            let rest = str::from_utf8(rest).map_err(|_| fmt::Error)?;
+            let caller = rest.rsplit_once("+0x").map_or(rest, |(caller, _)| caller);
+            writeln!(self.out, "{order}{caller}")?;
         }
         Ok(())
     }
@@ -100,8 +98,15 @@ fn last_words(out: &mut dyn Write) {
         len: 0,
         before: [0; 14],
     };
-    let _ = RECORDER.dump_on_panic(&mut out, 5);
-    let _ = RECORDER.dump_on_panic(&mut out, 1);
+    if RECORDER.dump_on_panic(&mut out, 5).is_err() {
+        println!("not printed");
+    }
+    let counts = sure(RECORDER.counts(0));
+    println!(
+        "core 0 afterwards: {} events, more than 10 refused: {}",
+        counts.written,
+        counts.refused > 10
+    );
 }
 
 fn main() {
