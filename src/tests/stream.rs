@@ -1,4 +1,5 @@
 //! Frames, byte stuffing and sinks, against figures from docs/trace-format.md and the paper on COBS.
+#![forbid(unsafe_code)]
 
 use crate::sink::{MemorySink, Sink, SinkError, Stream};
 use crate::trace::{
