@@ -38,7 +38,7 @@ impl Ftrace {
     /// Waits until nobody is inside a tracer, or on the way into one, because of a function that was entered before this
     /// call: what only an ops used that was taken away before can be given up when this returns `true`.
     ///
-    /// `false` where the kernel cannot tell ([`Platform::synchronize`]), and inside a guarded tracer: nothing was waited for.
+    /// `false` where the kernel cannot tell ([`crate::Platform::synchronize`]), and inside a guarded tracer: nothing was waited for.
     ///
     /// # Context
     /// From ordinary code, not from a tracer, nor from a handler that may have interrupted one.
