@@ -3,7 +3,7 @@
 
 use crate::insn::{BranchError, Insn};
 
-/// A slot that [`macro@crate::veneer`] reserved, by its distance from this entry of the section `ftrace_veneers`: the kernel may
+/// A slot that `veneer!` reserved, by its distance from this entry of the section `ftrace_veneers`: the kernel may
 /// run elsewhere than it was linked.
 #[derive(Debug)]
 #[repr(transparent)]
