@@ -1,6 +1,7 @@
 //! [`CpuArea`]: the memory of one core that the asm entries reach without a call.
-#![forbid(unsafe_code)]
 
+use crate::instances::LINE as COUNTER_LINE;
+use crate::return_stack::{NO_STACK, ReturnStack};
 use crate::ring::{Control, OFF};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -12,6 +13,9 @@ const DAIF_SHIFT: u32 = 6;
 
 /// The core of an area that no core has.
 const NOT_LISTED: u32 = u32::MAX;
+
+/// From a block to its first counter, behind the entry.
+const FIRST_COUNTER: u64 = size_of::<u64>() as u64;
 
 /// What the entries need of one core: the guard, and a count of refused calls.
 ///
@@ -30,6 +34,10 @@ pub struct CpuArea {
     next: AtomicPtr<CpuArea>,
     /// The ring while recording is off: it has no memory, but counts.
     off: Control,
+    /// The return stack of the task that runs, or of the core. Never null.
+    return_stack: AtomicPtr<ReturnStack>,
+    /// From a callsite's block to this core's counters, in bytes (src/instances.rs).
+    counters: AtomicU64,
 }
 
 /// All areas that were made known by [`crate::Ftrace::cpu_online`] or init, newest first. There is one tracer in a kernel:
@@ -46,6 +54,8 @@ impl CpuArea {
             core: AtomicU32::new(NOT_LISTED),
             next: AtomicPtr::new(core::ptr::null_mut()),
             off: Control::off(),
+            return_stack: AtomicPtr::new((&raw const NO_STACK).cast_mut()),
+            counters: AtomicU64::new(FIRST_COUNTER),
         }
     }
 
@@ -105,6 +115,28 @@ impl CpuArea {
             .any(|slot| slot.load(Ordering::Relaxed) != 0)
     }
 
+    /// The stack that hijacked return addresses go to.
+    pub(crate) fn return_stack(&self) -> &'static ReturnStack {
+        // SAFETY: never null: made with NO_STACK, and `set_return_stack` stores what its caller promises to be alive.
+        unsafe { &*self.return_stack.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn set_return_stack(&self, stack: &ReturnStack) {
+        self.return_stack
+            .store(core::ptr::from_ref(stack).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Says whose counters this core changes.
+    pub(crate) fn set_core(&self, core: usize) {
+        let offset = FIRST_COUNTER + (core * COUNTER_LINE) as u64;
+        self.counters.store(offset, Ordering::Relaxed);
+    }
+
+    /// The core whose counters this core changes.
+    pub(crate) fn counted_core(&self) -> usize {
+        (self.counters.load(Ordering::Relaxed) - FIRST_COUNTER) as usize / COUNTER_LINE
+    }
+
     /// How many calls were not delivered because they came from inside a guarded tracer.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -127,6 +159,8 @@ pub(crate) mod offset {
     pub(crate) const REFUSED: usize = offset_of!(CpuArea, refused);
     #[allow(dead_code, reason = "the recorders' asm")]
     pub(crate) const RING: usize = offset_of!(CpuArea, ring);
+    pub(crate) const RETURN_STACK: usize = offset_of!(CpuArea, return_stack);
+    pub(crate) const COUNTERS: usize = offset_of!(CpuArea, counters);
     /// DAIF shifted right by this is the offset of its slot.
     pub(crate) const DAIF_TO_SLOT: u32 = DAIF_SHIFT - size_of::<u64>().trailing_zeros();
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, PatchError};
 use crate::filter::{Filter, MAX_PATTERNS};
+use crate::instances::Instances;
 use crate::names::{Names, NamesError};
 use crate::ops::Ops;
 use crate::patch::{Done, Patcher, Refusal};
@@ -114,6 +115,9 @@ impl Engine {
     ) -> Result<Applied, Error> {
         if ops.is_registered() {
             return Err(Error::AlreadyRegistered);
+        }
+        if ops.head.kind.has_instances() && !ops.instances().is_some_and(Instances::is_placed) {
+            return Err(Error::CounterMemory { lines: 0 });
         }
         let selection = Selection::resolve(work.table, work.names, filter)?;
         self.registry.add(ops);

@@ -144,6 +144,18 @@ pub enum Error {
         /// How many.
         callsites: usize,
     },
+    /// A `Count` or `Profile` has no memory yet, or has it already, or was given too little.
+    CounterMemory {
+        /// Lines that were given.
+        lines: usize,
+    },
+    /// This core has no return stack with frames: `Ftrace::switch_return_stack` gives it one.
+    NoReturnStack,
+    /// A return stack was given no frames, or has its frames already.
+    ReturnStackMemory {
+        /// Frames that were given.
+        frames: usize,
+    },
     /// No memory for an interned set.
     SetMemory {
         /// Bytes that the set needs.
@@ -286,6 +298,22 @@ impl fmt::Display for Error {
             Self::Quarantined { callsites } => write!(
                 f,
                 "{callsites} quarantined callsites still call this ops: it stays registered; no other function calls it any more"
+            ),
+            Self::CounterMemory { lines: 0 } => write!(
+                f,
+                "no memory for counters: give Ftrace::place_count or place_profile as many lines as count_lines or profile_lines says, before registering"
+            ),
+            Self::CounterMemory { lines } => write!(
+                f,
+                "{lines} lines of counters: too few for the callsites and the cores that are online, or the memory was given already"
+            ),
+            Self::NoReturnStack => write!(
+                f,
+                "this core has no return stack: Ftrace::switch_return_stack gives it one, with frames"
+            ),
+            Self::ReturnStackMemory { frames } => write!(
+                f,
+                "{frames} frames for a return stack: one at least is needed, and they are given once"
             ),
             Self::SetMemory { bytes } => write!(
                 f,

@@ -113,6 +113,12 @@ impl Fregs {
         self.lr = address;
     }
 
+    /// As [`Fregs::set_lr`], to one of this crate's return handlers, whose frame has just been pushed.
+    #[inline]
+    pub(crate) fn hijack(&mut self, handler: u64) {
+        self.lr = handler;
+    }
+
     /// The frame pointer (x29) of the function's caller.
     #[inline]
     pub fn fp(&self) -> u64 {

@@ -15,20 +15,28 @@ impl Ftrace {
     /// # Context
     /// On the core itself, at any exception level from EL1, any interrupt mask.
     pub fn cpu_online(&self, area: &'static CpuArea) {
-        arch::set_cpu_area(area);
-        area.list(self.platform.cpu_index() as u32);
+        arch::set_cpu_area(area, self.core());
+        self.list_area();
+    }
+
+    /// Makes the calling core's area known to recorders.
+    pub(crate) fn list_area(&self) {
+        if let Some(area) = arch::cpu_area() {
+            area.list(self.platform.cpu_index() as u32);
+        }
     }
 
     /// Takes the calling core's area away: guarded tracers no longer run there, others still do. For a core that is about to
     /// be switched off, or that gets another area.
     ///
     /// # Errors
-    /// [`Error::Reentrant`] from inside a guarded tracer.
+    /// [`Error::Reentrant`] from inside a guarded tracer, or from a function whose return is hijacked.
     ///
     /// # Context
     /// As [`Ftrace::cpu_online`].
     pub fn cpu_offline(&self) -> Result<(), Error> {
-        if arch::in_tracer() {
+        let hijacked = self.return_stack().is_some_and(|stack| stack.depth() > 0);
+        if arch::in_tracer() || hijacked {
             return Err(Error::Reentrant);
         }
         arch::clear_cpu_area();

@@ -1,6 +1,7 @@
 //! [`Ops`]: what a callsite calls.
 
 use crate::fregs::Fregs;
+use crate::instances::Instances;
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -50,6 +51,16 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether its callsites point to blocks of their own.
+    pub(crate) const fn has_instances(self) -> bool {
+        matches!(self, Self::Count | Self::Profile | Self::Coverage)
+    }
+
+    /// Whether its entry pushes to the return stack.
+    pub(crate) const fn has_return(self) -> bool {
+        matches!(self, Self::Profile | Self::Graph)
+    }
+
     /// Whether the recursion guard is taken before the tracer is called. In a set these come last.
     pub(crate) const fn is_guarded(self) -> bool {
         matches!(self, Self::Guarded)
@@ -84,6 +95,8 @@ pub struct Ops {
     pub(crate) end: AtomicU32,
     /// Next registered ops.
     pub(crate) next: AtomicPtr<Ops>,
+    /// The blocks that its callsites point to instead of the ops itself.
+    pub(crate) instances: spin::Once<&'static Instances>,
 }
 
 impl Ops {
@@ -144,7 +157,6 @@ impl Ops {
     ///
     /// A callsite that only this ops has branches to `entry`, as to a direct ops'. Where it shares the callsite, the set
     /// calls `func` as it calls an unguarded tracer, and whatever it writes to the `Fregs` counts.
-    #[allow(dead_code, reason = "the recorders are its users")]
     pub(crate) const fn builtin(kind: Kind, entry: EntryFn, func: TracerFn) -> Self {
         Self::with(kind, entry, Some(func))
     }
@@ -186,6 +198,7 @@ impl Ops {
             first: AtomicU32::new(0),
             end: AtomicU32::new(0),
             next: AtomicPtr::new(core::ptr::null_mut()),
+            instances: spin::Once::new(),
         }
     }
 
@@ -193,6 +206,21 @@ impl Ops {
     #[inline]
     pub(crate) fn target(&'static self) -> u64 {
         core::ptr::from_ref(self) as u64
+    }
+
+    /// The blocks of its callsites, once they have their memory.
+    #[inline]
+    pub(crate) fn instances(&self) -> Option<&'static Instances> {
+        self.instances.get().copied()
+    }
+
+    /// Whether a literal calls this ops and no other.
+    #[inline]
+    pub(crate) fn is_called_by(&'static self, literal: u64) -> bool {
+        literal == self.target()
+            || self
+                .instances()
+                .is_some_and(|instances| instances.has(literal))
     }
 
     /// The address of the tracer's function, 0 for a direct ops.

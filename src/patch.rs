@@ -64,6 +64,22 @@ impl<T: Text> Patcher<'_, T> {
         }
     }
 
+    /// What the callsite's literal holds for a target: the callsite's own block, where that is an ops with such.
+    #[inline]
+    fn literal(&self, target: u64, layout: Layout) -> u64 {
+        let ops = if target == self.ops.target() {
+            Some(self.ops)
+        } else if self.registry.any_instances() {
+            self.registry.find(target)
+        } else {
+            None
+        };
+        let block = ops
+            .and_then(Ops::instances)
+            .and_then(|instances| instances.literal(self.table.find(layout.entry())?));
+        block.unwrap_or(target)
+    }
+
     /// Works out what the callsite's literal becomes, and checks that its word is what its state says. Writes nothing.
     ///
     /// # Errors
@@ -74,6 +90,7 @@ impl<T: Text> Patcher<'_, T> {
         let to = self
             .sets
             .toggle(self.registry, from, self.ops)
+            .map(|to| self.literal(to, layout))
             .map_err(|error| match error {
                 ToggleError::Unknown => Refusal::of(at, Why::Literal { found: from }),
                 ToggleError::Direct => Refusal::of(at, Why::Direct),
@@ -198,7 +215,7 @@ impl<T: Text> Patcher<'_, T> {
 
     /// Literal, then BL: whoever sees the BL sees the literal.
     #[inline(always)]
-    fn enable(&self, layout: Layout, branch: Insn) -> Result<(), Failure> {
+    fn enable(&self, layout: Layout, to: u64, branch: Insn) -> Result<(), Failure> {
         self.expect(layout, Insn::NOP)?;
         let (literal, at) = (layout.literal(), layout.branch());
         let fault = |at| {
@@ -209,7 +226,7 @@ impl<T: Text> Patcher<'_, T> {
             }
         };
         self.text
-            .write_literal(literal, self.ops.target())
+            .write_literal(literal, to)
             .map_err(fault(literal))?;
         self.text.order_stores();
         self.text.write_insn(at, branch).map_err(|_| {
@@ -255,7 +272,7 @@ impl<T: Text> Patcher<'_, T> {
         let nop = NOP_OPS.target();
         if from == nop {
             done.on += 1;
-            return self.enable(layout, self.branch(layout)?);
+            return self.enable(layout, to, self.branch(layout)?);
         }
         if to == nop {
             done.off += 1;

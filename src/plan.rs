@@ -281,7 +281,11 @@ fn every<T: Text>(
     range: Range<usize>,
 ) -> Option<Marks> {
     let off = *selection == Selection::NONE;
-    if !(selection.all || off) || patcher.table.find(patcher.ops.func_address()).is_some() {
+    // Callsites with literals of their own are not alike.
+    if patcher.ops.head.kind.has_instances()
+        || !(selection.all || off)
+        || patcher.table.find(patcher.ops.func_address()).is_some()
+    {
         return None;
     }
     let count = patcher.all_alike(range.clone(), off)?;

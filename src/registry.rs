@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 pub(crate) struct Registry {
     head: Option<&'static Ops>,
     last_order: u32,
+    any_instances: bool,
 }
 
 impl Registry {
@@ -14,6 +15,7 @@ impl Registry {
         Self {
             head: None,
             last_order: 0,
+            any_instances: false,
         }
     }
 
@@ -28,6 +30,12 @@ impl Registry {
         });
         ops.next.store(next, Ordering::Relaxed);
         self.head = Some(ops);
+        self.any_instances |= ops.head.kind.has_instances();
+    }
+
+    /// Whether an ops whose callsites have literals of their own has ever been registered.
+    pub(crate) fn any_instances(&self) -> bool {
+        self.any_instances
     }
 
     /// Takes an ops out.
@@ -49,9 +57,9 @@ impl Registry {
         core::iter::successors(self.head, |ops| next(ops))
     }
 
-    /// The registered ops whose address a literal holds.
+    /// The registered ops that a literal calls alone.
     pub(crate) fn find(&self, target: u64) -> Option<&'static Ops> {
-        self.iter().find(|ops| ops.target() == target)
+        self.iter().find(|ops| ops.is_called_by(target))
     }
 }
 

@@ -129,7 +129,7 @@ impl Sets {
     ) -> Result<u64, ToggleError> {
         if from == NOP_OPS.target() {
             Ok(ops.target())
-        } else if from == ops.target() {
+        } else if ops.is_called_by(from) {
             Ok(NOP_OPS.target())
         } else if (self.last.0, self.last.1) == (from, ops.target()) {
             Ok(self.last.2)

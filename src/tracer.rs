@@ -1,6 +1,7 @@
 //! [`Ftrace`]: the tracer of one kernel.
 
 use crate::arch::{self, Executable, LiveText};
+use crate::counters::Cores;
 use crate::engine::{self, Applied, Engine, Work};
 use crate::error::Error;
 use crate::filter::Filter;
@@ -30,6 +31,7 @@ pub struct Ftrace {
     known: spin::Once<Known>,
     pub(crate) engine: Lock<Engine>,
     first_set_memory: FirstSetMemory,
+    pub(crate) cores: Cores,
 }
 
 /// What is known after init and never changes.
@@ -94,6 +96,7 @@ impl Ftrace {
             first_set_memory: FirstSetMemory(core::cell::UnsafeCell::new(
                 [MaybeUninit::uninit(); FIRST_SET_MEMORY],
             )),
+            cores: Cores::new(),
         }
     }
 
@@ -172,10 +175,8 @@ impl Ftrace {
 
     fn started(&self, engine: &mut Engine, known: &Known, left: usize) -> InitReport {
         engine.active = true;
-        arch::set_boot_cpu_area();
-        if let Some(area) = arch::cpu_area() {
-            area.list(self.platform.cpu_index() as u32);
-        }
+        arch::set_boot_cpu_area(self.core());
+        self.list_area();
         let rejected = known.table.rejected() + left;
         InitReport {
             callsites: known.table.len() - rejected,
@@ -205,12 +206,13 @@ impl Ftrace {
     /// Nothing is changed on an error: [`Error::NotInitialised`], [`Error::Reentrant`], [`Error::AlreadyRegistered`],
     /// [`Error::Alias`], [`Error::Patch`], [`Error::SetMemory`], and those of the filter: [`Error::Names`],
     /// [`Error::Glob`], [`Error::Number`], [`Error::NoMatch`], [`Error::TooManyPatterns`], [`Error::NoCallsiteAt`],
-    /// [`Error::NoSuchIndex`].
+    /// [`Error::NoSuchIndex`]; of a counter or profiler [`Error::CounterMemory`], [`Error::NoReturnStack`].
     pub fn register(
         &'static self,
         ops: &'static Ops,
         filter: &Filter<'_>,
     ) -> Result<Applied, Error> {
+        self.check_return_stack(ops)?;
         self.with_work(|engine, work| engine.register(work, ops, filter))
     }
 

@@ -15,6 +15,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/arch/aarch64/mod.rs", "system registers"),
     ("src/arch/host.rs", "entries have the type of asm entries"),
     ("src/boxed.rs", "boxes that live while they are registered"),
+    ("src/cpu.rs", "the return stack that an area points to"),
     ("src/fregs.rs", "a tracer may send the function elsewhere"),
     ("src/image.rs", "records described by hand"),
     ("src/lock.rs", "the value behind the lock"),
@@ -27,6 +28,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "the kernel's memory, cut into rings",
     ),
     ("src/registry.rs", "the next pointer of the list of ops"),
+    (
+        "src/return_stack.rs",
+        "whose stack it is, only the kernel knows",
+    ),
     ("src/ring.rs", "slots at an address"),
     ("src/set.rs", "sets with their members behind them"),
     ("src/set_memory.rs", "the allocator's calls"),

@@ -5,9 +5,11 @@ use crate::cpu::CpuArea;
 use crate::error::{Error, WriteFault};
 use crate::image::Image;
 use crate::insn::Insn;
+use crate::ops::EntryFn;
 use crate::platform::Platform;
 use crate::text::{ReadText, Text};
 use crate::veneer::Veneer;
+use core::ops::Range;
 
 /// The asm entries.
 pub(crate) mod entry {
@@ -22,7 +24,7 @@ pub(crate) mod entry {
             };)*
         };
     }
-    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE);
+    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT PROFILE);
 }
 
 pub(crate) fn ticks() -> u64 {
@@ -41,19 +43,34 @@ pub(crate) fn has_lse() -> bool {
     false
 }
 
-pub(crate) fn set_boot_cpu_area() {}
-
 pub(crate) fn cpu_area() -> Option<&'static CpuArea> {
     None
 }
 
-pub(crate) fn set_cpu_area(_: &'static CpuArea) {}
+pub(crate) fn set_boot_cpu_area(_: usize) {}
+
+pub(crate) fn set_cpu_area(area: &'static CpuArea, core: usize) {
+    area.set_core(core);
+}
 
 pub(crate) fn clear_cpu_area() {}
 
 pub(crate) fn in_tracer() -> bool {
     static AREA: CpuArea = CpuArea::new();
     AREA.in_tracer()
+}
+
+pub(crate) fn count_entry() -> EntryFn {
+    entry::COUNT
+}
+
+/// Where the return handlers are said to stand: at an address that is nobody's.
+pub(crate) fn return_handlers() -> Range<usize> {
+    8..16
+}
+
+pub(crate) fn profile_handler() -> usize {
+    8
 }
 
 pub(crate) fn image() -> Result<Image, Error> {

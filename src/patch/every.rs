@@ -74,7 +74,11 @@ impl<T: Text> Patcher<'_, T> {
                     stuck: false,
                 });
             }
-            self.enable(layout, Insn::bl_in_reach(layout.branch(), target))
+            self.enable(
+                layout,
+                self.ops.target(),
+                Insn::bl_in_reach(layout.branch(), target),
+            )
         })
     }
 

@@ -10,6 +10,7 @@ mod faults;
 mod filter;
 mod first_patch;
 mod insn;
+mod instances;
 mod lock;
 mod logs;
 mod model;

@@ -247,3 +247,8 @@ pub(super) fn straight_at(address: usize) -> &'static Ops {
 pub(super) fn builtin_at(address: usize) -> &'static Ops {
     leak(Ops::builtin(Kind::Record, entry_at(address), tracer))
 }
+
+/// A built-in ops whose callsites have literals of their own.
+pub(super) fn counted() -> &'static Ops {
+    leak(Ops::builtin(Kind::Count, crate::arch::entry::COUNT, tracer))
+}

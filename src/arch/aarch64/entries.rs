@@ -1,7 +1,8 @@
 //! The asm of asm/, with its offsets, and the register through which it finds this core's area.
 
-use crate::{callsite, cpu, fregs, insn, ops, ring, set, trace};
+use crate::{callsite, cpu, fregs, insn, instances, ops, return_stack, ring, set, trace};
 use core::arch::global_asm;
+use core::ops::Range;
 
 /// The call entries' frame: a Fregs and nothing else.
 const CALL_FRAME: usize = size_of::<crate::Fregs>();
@@ -31,6 +32,9 @@ macro_rules! entries {
             include_str!("../../../asm/entry_call.S"),
             include_str!("../../../asm/entry_set.S"),
             include_str!("../../../asm/record.S"),
+            include_str!("../../../asm/return_stack.S"),
+            include_str!("../../../asm/entry_count.S"),
+            include_str!("../../../asm/entry_profile.S"),
             INSN_SIZE = const insn::INSN_SIZE,
             CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
             OPS_ENTRY = const ops::offset::ENTRY,
@@ -49,6 +53,21 @@ macro_rules! entries {
             SET_MEMBER_SIZE = const set::offset::MEMBER_SIZE,
             CPU_GUARD = const cpu::offset::GUARD,
             CPU_REFUSED = const cpu::offset::REFUSED,
+            CPU_RETURN_STACK = const cpu::offset::RETURN_STACK,
+            CPU_COUNTERS = const cpu::offset::COUNTERS,
+            STACK_TOP = const return_stack::offset::TOP,
+            STACK_LIMIT = const return_stack::offset::LIMIT,
+            STACK_CHILD = const return_stack::offset::CHILD,
+            STACK_OVERRUNS = const return_stack::offset::OVERRUNS,
+            FRAME_SIZE = const size_of::<crate::ReturnFrame>(),
+            FRAME_LR = const return_stack::offset::FRAME_LR,
+            FRAME_TIME = const return_stack::offset::FRAME_TIME,
+            BLOCK_HITS = const instances::offset::HITS,
+            BLOCK_TOTAL = const instances::offset::TOTAL,
+            BLOCK_OWN = const instances::offset::OWN,
+            BLOCK_LONGEST = const instances::offset::LONGEST,
+            BLOCK_SQUARES = const instances::offset::SQUARES,
+            BLOCK_HANDLER = const instances::offset::HANDLER,
             DAIF_TO_SLOT = const cpu::offset::DAIF_TO_SLOT,
             CPU_RING = const cpu::offset::RING,
             RING_MASK = const ring::offset::MASK,
@@ -102,6 +121,9 @@ pub(crate) mod entry {
         fn ftrace_entry_record_lse();
         fn ftrace_entry_record_stop();
         fn ftrace_entry_record_stop_lse();
+        fn ftrace_entry_count_lse();
+        fn ftrace_entry_count_llsc();
+        fn ftrace_entry_profile();
     }
 
     pub(crate) const NOP: EntryFn = ftrace_entry_nop;
@@ -114,6 +136,9 @@ pub(crate) mod entry {
     pub(crate) const RECORD_LSE: EntryFn = ftrace_entry_record_lse;
     pub(crate) const RECORD_STOP: EntryFn = ftrace_entry_record_stop;
     pub(crate) const RECORD_STOP_LSE: EntryFn = ftrace_entry_record_stop_lse;
+    pub(crate) const COUNT: EntryFn = ftrace_entry_count_llsc;
+    pub(crate) const COUNT_LSE: EntryFn = ftrace_entry_count_lse;
+    pub(crate) const PROFILE: EntryFn = ftrace_entry_profile;
 }
 
 /// What the BLs reach.
@@ -122,4 +147,27 @@ pub(crate) fn trampoline() -> usize {
         fn ftrace_caller();
     }
     ftrace_caller as *const () as usize
+}
+
+/// Where the return handlers stand.
+pub(crate) fn return_handlers() -> Range<usize> {
+    unsafe extern "C" {
+        fn ftrace_return_handlers();
+        fn ftrace_return_handlers_end();
+    }
+    ftrace_return_handlers as *const () as usize..ftrace_return_handlers_end as *const () as usize
+}
+
+/// What profiled functions return to.
+pub(super) fn profile_handler(lse: bool) -> usize {
+    unsafe extern "C" {
+        fn ftrace_return_to_profile_lse();
+        fn ftrace_return_to_profile_llsc();
+    }
+    let handler = if lse {
+        ftrace_return_to_profile_lse
+    } else {
+        ftrace_return_to_profile_llsc
+    };
+    handler as *const () as usize
 }

@@ -5,11 +5,12 @@ mod image;
 mod live;
 mod veneer;
 
-pub(crate) use entries::{entry, trampoline};
+pub(crate) use entries::{entry, return_handlers, trampoline};
 pub(crate) use image::{image, veneers};
 pub(crate) use live::{Executable, LiveText, read_insn};
 
 use crate::cpu::CpuArea;
+use crate::ops::EntryFn;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTVCT_EL0, ID_AA64ISAR0_EL1, Readable as _};
 
 /// The virtual counter (Arm ARM DDI 0487, "CNTVCT_EL0").
@@ -32,14 +33,15 @@ pub(crate) fn has_lse() -> bool {
 static BOOT_CPU_AREA: CpuArea = CpuArea::new();
 
 /// Gives the boot core its area, unless the kernel has done so already.
-pub(crate) fn set_boot_cpu_area() {
+pub(crate) fn set_boot_cpu_area(core: usize) {
     if entries::cpu_area_register() == 0 {
-        set_cpu_area(&BOOT_CPU_AREA);
+        set_cpu_area(&BOOT_CPU_AREA, core);
     }
 }
 
-/// Gives this core its area.
-pub(crate) fn set_cpu_area(area: &'static CpuArea) {
+/// Gives this core its area, with the counters of `core`.
+pub(crate) fn set_cpu_area(area: &'static CpuArea, core: usize) {
+    area.set_core(core);
     entries::set_cpu_area_register(core::ptr::from_ref(area) as u64);
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn clear_cpu_area() {
 }
 
 /// This core's area, if it is online.
+#[inline]
 pub(crate) fn cpu_area() -> Option<&'static CpuArea> {
     let area = entries::cpu_area_register() as *const CpuArea;
     // SAFETY: the register holds zero or what `set_cpu_area` put there, the address of a `&'static CpuArea`.
@@ -58,4 +61,18 @@ pub(crate) fn cpu_area() -> Option<&'static CpuArea> {
 /// Whether a guarded tracer runs on this core.
 pub(crate) fn in_tracer() -> bool {
     cpu_area().is_some_and(CpuArea::in_tracer)
+}
+
+/// The counter's entry, for this core's way of atomic adds.
+pub(crate) fn count_entry() -> EntryFn {
+    if has_lse() {
+        entry::COUNT_LSE
+    } else {
+        entry::COUNT
+    }
+}
+
+/// The profiler's return handler, likewise.
+pub(crate) fn profile_handler() -> usize {
+    entries::profile_handler(has_lse())
 }

@@ -25,7 +25,17 @@ mod ring;
 #[allow(dead_code, unused_imports)]
 mod trace;
 
-// What src/lock.rs knows of the rest of the library.
+// What src/lock.rs and src/cpu.rs know of the rest of the library.
+
+mod instances {
+    pub(crate) const LINE: usize = 64;
+}
+
+mod return_stack {
+    #[derive(Debug)]
+    pub struct ReturnStack;
+    pub(crate) static NO_STACK: ReturnStack = ReturnStack;
+}
 
 mod error {
     #[derive(Debug, PartialEq, Eq)]
