@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod ballast;
+mod counters;
 mod measure;
 mod recording;
 mod rows;
@@ -75,6 +76,7 @@ fn main() {
     let base = [false, true].map(|guard| table(meter, guard))[0];
     direct(meter, &DIRECT, "literal", base);
     direct(meter, &STRAIGHT, "straight", base);
+    counters::counters(meter, base);
     disabled(meter);
     recording::function(meter, base);
     patching(meter);

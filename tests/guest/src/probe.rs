@@ -202,6 +202,40 @@ pub fn entry() -> usize {
 
 /// Calls the function once; says `what` and which registers it did not see as they were.
 pub fn run(what: &str) {
+    let (changed, lr) = look();
+    println!("{what}: {changed}, lr {lr:+}, sp {:+}", changed.sp);
+}
+
+/// As [`run`], where the function's return is hijacked: `lr` is another then.
+pub fn run_hijacked(what: &str) {
+    let (changed, lr) = look();
+    println!(
+        "{what}: {changed}, lr hijacked: {}, sp {:+}",
+        lr != 0,
+        changed.sp
+    );
+}
+
+/// What the function saw changed.
+struct Changed {
+    general: usize,
+    vectors: usize,
+    sp: i64,
+}
+
+impl core::fmt::Display for Changed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self {
+            general, vectors, ..
+        } = self;
+        write!(
+            f,
+            "{general} of {GENERAL} general registers changed, {vectors} vector words"
+        )
+    }
+}
+
+fn look() -> (Changed, i64) {
     let seen = &raw mut probe_seen;
     // SAFETY: plain words that only the asm above writes, on one core.
     unsafe { seen.write_bytes(0xee, 1) };
@@ -219,8 +253,10 @@ pub fn run(what: &str) {
         .zip(PROBE_FILL_VECTORS)
         .filter(|(seen, put)| *seen != put)
         .count();
-    println!(
-        "{what}: {general} of {GENERAL} general registers changed, {vectors} vector words, lr {:+}, sp {:+}",
-        seen.lr as i64, seen.sp as i64
-    );
+    let changed = Changed {
+        general,
+        vectors,
+        sp: seen.sp as i64,
+    };
+    (changed, seen.lr as i64)
 }

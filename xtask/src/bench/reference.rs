@@ -145,6 +145,22 @@ pub const FIGURES: [Figure; 14] = [
         None,
     ),
     figure(
+        "count_hit",
+        None,
+        "overhead_insns",
+        "calls of one function counted: instructions a call",
+        None,
+        Some(14.0),
+    ),
+    figure(
+        "profile_hit",
+        None,
+        "overhead_insns",
+        "one function timed (profiler): instructions a call",
+        None,
+        None,
+    ),
+    figure(
         "register_one",
         None,
         "insns",

@@ -12,6 +12,7 @@ use aarch64_ftrace::{
     Count, CounterLine, CpuArea, Error, Filter, Ops, Profile, ReturnFrame, ReturnStack, Times,
 };
 use alloc::vec::Vec;
+use core::arch::asm;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, Ordering};
 use guest::{FTRACE, callsite, irq, probe, register, take_counts, unregister};
@@ -73,6 +74,66 @@ fn interrupted(n: u64) -> u64 {
     black_box(n + 3)
 }
 
+/// Takes a thousand ticks or more.
+#[inline(never)]
+fn slow() {
+    let begin = virt::timer::ticks();
+    while virt::timer::ticks() - begin < 1000 {
+        core::hint::spin_loop();
+    }
+}
+
+#[inline(never)]
+fn slower() {
+    slow();
+    slow();
+    black_box(0);
+}
+
+/// With interrupts masked: what they would take is the function's own.
+fn say_own_time() {
+    let [outer, inner] = virt::irq::masked(|| {
+        slower();
+        [slower as *const (), slow as *const ()]
+            .map(|at| TIMES.times(&callsite(at), 0).unwrap_or_default())
+    });
+    println!(
+        "slower {}, slow {}: its own time is all but slow's: {}, that is enough: {}, varies by less than its square: {}",
+        outer.hits,
+        inner.hits,
+        outer.total - outer.own == inner.total,
+        inner.total >= 2000 && inner.longest >= 1000 && inner.mean() >= 1000,
+        inner.variance() < inner.squares
+    );
+}
+
+#[inline(never)]
+fn inside(n: u64) -> u64 {
+    let frame: usize;
+    // SAFETY: reads a register; the kernel is compiled with frame pointers, so it is this function's record.
+    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+    let Some(stack) = FTRACE.return_stack() else {
+        return 0;
+    };
+    let mut real = stack.real_returns();
+    let mut at = frame;
+    for _ in 0..3 {
+        // SAFETY: frame records of this core's stack, as AAPCS64 lays them out, three deep from where main began.
+        let [next, lr] = unsafe { (at as *const [usize; 2]).read() };
+        let to = real.real(lr);
+        if let Some(symbol) = FTRACE.symbol(to) {
+            println!("  returns to {}, hijacked: {}", symbol.name, to != lr);
+        }
+        at = next;
+    }
+    black_box(n + 1)
+}
+
+#[inline(never)]
+fn around(n: u64) -> u64 {
+    black_box(inside(n) + 1)
+}
+
 fn handler() {
     assert_eq!(twice(1), 4);
 }
@@ -114,7 +175,11 @@ fn work(what: &str) {
         weigh(1.5, black_box(0.25)),
         large(4).0.iter().sum::<u64>(),
     );
-    probe::run("  probe");
+    if TIMES.is_registered() {
+        probe::run_hijacked("  probe");
+    } else {
+        probe::run("  probe");
+    }
     println!("  interrupted: {}", interrupted(5));
 }
 
@@ -152,13 +217,6 @@ fn say_times(what: &str) {
         if !fits {
             println!("  {name}: {all:?}");
         }
-        // `twice` calls `leaf`, so its own time is less; `deep` calls itself.
-        if i == 1 && hits > 0 {
-            println!(
-                "  twice has own time and leaf's: {}",
-                own < total || total == 0
-            );
-        }
     }
     println!("{what}: {hits:?}");
     TIMES.clear();
@@ -168,6 +226,8 @@ fn other_core(_: usize) {
     FTRACE.cpu_online(&OTHER_AREA);
     // SAFETY: this core runs this one function, with this one stack.
     unsafe { FTRACE.switch_return_stack(&STACKS[1]) };
+    // Whoever patches waits for this core.
+    virt::irq::unmask();
     for step in 1.. {
         while STEP.load(Ordering::Acquire) < step * 2 - 1 {
             core::hint::spin_loop();
@@ -189,6 +249,12 @@ fn both(what: &str) {
         core::hint::spin_loop();
     }
     println!("{what}: done");
+}
+
+fn refilter(at: &[usize]) {
+    if let Err(error) = FTRACE.set_filter(&TIMES, &Filter::at(at)) {
+        panic!("set_filter: {error}");
+    }
 }
 
 fn refused(what: &str, answer: Result<(), Error>) {
@@ -260,6 +326,16 @@ fn main() {
     say_times("times");
     both("on two cores");
     say_times("times");
+    let more = [
+        slow as *const () as usize,
+        slower as *const () as usize,
+        inside as *const () as usize,
+        around as *const () as usize,
+    ];
+    refilter(&more);
+    say_own_time();
+    println!("unwound: {}", around(1));
+    refilter(&at);
     println!(
         "open: {}, overruns {}",
         STACKS[0].depth(),
