@@ -79,7 +79,7 @@ const fn figure(
 }
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 14] = [
+pub const FIGURES: [Figure; 16] = [
     figure(
         "disabled",
         None,

@@ -117,8 +117,8 @@ fn inside(n: u64) -> u64 {
     };
     let mut real = stack.real_returns();
     let mut at = frame;
-    for _ in 0..3 {
-        // SAFETY: frame records of this core's stack, as AAPCS64 lays them out, three deep from where main began.
+    for _ in 0..2 {
+        // SAFETY: frame records of this core's stack, as AAPCS64 lays them out, two deep from where main began.
         let [next, lr] = unsafe { (at as *const [usize; 2]).read() };
         let to = real.real(lr);
         if let Some(symbol) = FTRACE.symbol(to) {
