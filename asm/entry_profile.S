@@ -70,11 +70,3 @@ ftrace_entry_profile:
     ret
     .size   \name, . - \name
 .endm
-
-    .balign 64
-    .global ftrace_return_handlers
-ftrace_return_handlers:
-    FTRACE_RETURN_TO_PROFILE ftrace_return_to_profile_lse, 1
-    FTRACE_RETURN_TO_PROFILE ftrace_return_to_profile_llsc, 0
-    .global ftrace_return_handlers_end
-ftrace_return_handlers_end:

@@ -283,7 +283,7 @@ extern "C" fn profile_called(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) 
         let block = ops.instances()?.literal(ops.instances()?.block_at(ip)?)?;
         arch::cpu_area()?
             .return_stack()
-            .hijack(fregs, block, arch::profile_handler());
+            .hijack_timed(fregs, block, arch::profile_handler());
         Some(())
     })();
 }

@@ -33,6 +33,8 @@ pub struct Recorder {
     ftrace: &'static Ftrace,
     /// By mode, and by whether the cores have atomic adds: each is another entry.
     ops: [Ops; 4],
+    /// Likewise, for entry and exit.
+    graph: [Ops; 4],
     installed: spin::Once<Installed>,
     on: AtomicBool,
 }
@@ -47,10 +49,17 @@ struct Installed {
     lse: bool,
 }
 
+impl Installed {
+    /// Which of the four entries of a kind serves: by mode, and by whether the cores have atomic adds.
+    fn form(&self) -> usize {
+        usize::from(self.mode == Mode::StopWhenFull) * 2 + usize::from(self.lse)
+    }
+}
+
 impl Recorder {
     /// A recorder without memory: its ops cannot be had before [`Recorder::install`].
     pub const fn new(ftrace: &'static Ftrace) -> Self {
-        use arch::entry::{RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE};
+        use arch::entry::{GRAPH, RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE};
         Self {
             ftrace,
             ops: [
@@ -58,6 +67,12 @@ impl Recorder {
                 Ops::builtin(Kind::Record, RECORD_LSE, from_a_set),
                 Ops::builtin(Kind::Record, RECORD_STOP, from_a_set),
                 Ops::builtin(Kind::Record, RECORD_STOP_LSE, from_a_set),
+            ],
+            graph: [
+                Ops::builtin(Kind::Graph, GRAPH[0], graph_from_a_set).with_data(0),
+                Ops::builtin(Kind::Graph, GRAPH[1], graph_from_a_set).with_data(1),
+                Ops::builtin(Kind::Graph, GRAPH[2], graph_from_a_set).with_data(2),
+                Ops::builtin(Kind::Graph, GRAPH[3], graph_from_a_set).with_data(3),
             ],
             installed: spin::Once::new(),
             on: AtomicBool::new(false),
@@ -116,6 +131,8 @@ impl Recorder {
             text_start: text.start as u64,
             text_bytes: (text.end - text.start) as u64,
             link_start: text.start as u64,
+            return_start: arch::return_handlers().start as u64,
+            return_bytes: arch::return_handlers().len() as u64,
             made: arch::ticks(),
             boots: 1,
             ..Header::default()
@@ -142,9 +159,17 @@ impl Recorder {
     /// # Errors
     /// [`RecordError::NotInstalled`].
     pub fn ops(&'static self) -> Result<&'static Ops, RecordError> {
-        let installed = self.installed()?;
-        let stop = usize::from(installed.mode == Mode::StopWhenFull);
-        Ok(&self.ops[stop * 2 + usize::from(installed.lse)])
+        Ok(&self.ops[self.installed()?.form()])
+    }
+
+    /// The ops of the function graph: the functions that its filter takes leave an ENTRY event when they are entered and an
+    /// EXIT event, with their duration in ticks, when they return. Registering it needs a return stack
+    /// ([`Ftrace::switch_return_stack`]); calls that find it full are counted there and leave no event.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`].
+    pub fn graph_ops(&'static self) -> Result<&'static Ops, RecordError> {
+        Ok(&self.graph[self.installed()?.form()])
     }
 
     /// Switches recording on or off, on all cores: one store for each core, no text is touched. Events that arrive while
@@ -278,6 +303,17 @@ extern "C" fn from_a_set(ip: usize, parent_ip: usize, _: &Ops, _: &mut Fregs) {
     if let Some(area) = arch::cpu_area() {
         let callsite = (ip + INSN_SIZE) as u64;
         areas::ring(area).write(Type::Function, arch::ticks(), callsite, parent_ip as u32);
+    }
+}
+
+/// As [`from_a_set`], and hijacks the return address that the function has by now.
+extern "C" fn graph_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
+    let (Some(area), Some(handler)) = (arch::cpu_area(), arch::graph_handler(ops.data())) else {
+        return;
+    };
+    let (callsite, parent) = ((ip + INSN_SIZE) as u64, fregs.lr() as u32);
+    if area.return_stack().hijack(fregs, callsite, handler) {
+        areas::ring(area).write(Type::Entry, arch::ticks(), callsite, parent);
     }
 }
 

@@ -134,29 +134,43 @@ impl ReturnStack {
         self.frames.get().copied().unwrap_or_default()
     }
 
-    /// Hijacks the return of a call that comes from a set, as the profiler's asm does for one that does not.
-    pub(crate) fn hijack(&self, fregs: &mut Fregs, block: u64, handler: usize) {
+    /// Hijacks the return of a call that comes from a set, as the asm entries do for one that does not.
+    /// `false` where it is not: returned early by another tracer, or no room (counted).
+    pub(crate) fn hijack(&self, fregs: &mut Fregs, ip: u64, handler: usize) -> bool {
+        self.push(fregs, ip, handler, None)
+    }
+
+    /// As [`ReturnStack::hijack`], for the profiler: its caller's time goes into the frame.
+    pub(crate) fn hijack_timed(&self, fregs: &mut Fregs, block: u64, handler: usize) -> bool {
+        self.push(fregs, block, handler, Some(&self.child))
+    }
+
+    fn push(&self, fregs: &mut Fregs, ip: u64, handler: usize, child: Option<&AtomicU64>) -> bool {
         // A tracer before this one returns in the function's place: its body, and so its return, never comes.
         if fregs.pc() == fregs.lr() {
-            return;
+            return false;
         }
         let top = self.top.load(Ordering::Relaxed);
         let offset = top.wrapping_sub(self.all().as_ptr() as u64) as usize;
         let Some(frame) = self.all().get(offset / size_of::<ReturnFrame>()) else {
             self.overruns.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         };
         self.top
             .store(top + size_of::<ReturnFrame>() as u64, Ordering::Relaxed);
         // Whoever interrupts from here on uses the frames above: the compiler must not write this one before.
         compiler_fence(Ordering::SeqCst);
-        let child = self.child.load(Ordering::Relaxed);
-        self.child.store(0, Ordering::Relaxed);
+        if let Some(child) = child {
+            frame
+                .aux
+                .store(child.load(Ordering::Relaxed), Ordering::Relaxed);
+            child.store(0, Ordering::Relaxed);
+        }
         frame.lr.store(fregs.lr(), Ordering::Relaxed);
-        frame.ip.store(block, Ordering::Relaxed);
-        frame.aux.store(child, Ordering::Relaxed);
+        frame.ip.store(ip, Ordering::Relaxed);
         frame.time.store(arch::ticks(), Ordering::Relaxed);
         fregs.hijack(handler as u64);
+        true
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod entry {
         };
     }
     entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT PROFILE);
+    pub(crate) const GRAPH: [EntryFn; 4] = [RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE];
 }
 
 pub(crate) fn ticks() -> u64 {
@@ -67,6 +68,10 @@ pub(crate) fn count_entry() -> EntryFn {
 /// Where the return handlers are said to stand: at an address that is nobody's.
 pub(crate) fn return_handlers() -> Range<usize> {
     8..16
+}
+
+pub(crate) fn graph_handler(form: usize) -> Option<usize> {
+    (form < entry::GRAPH.len()).then_some(8)
 }
 
 pub(crate) fn profile_handler() -> usize {

@@ -145,7 +145,10 @@ fn a_callsite_points_to_its_block_whenever_the_ops_is_alone_there() {
     for i in 0..5 {
         assert_eq!(world.state(i), (NOP_OPS.target(), crate::insn::Insn::NOP));
     }
-    world.engine.sets.sweep(|| true);
+
+    if let Some(retired) = world.engine.sets.retire() {
+        world.engine.sets.free(retired);
+    }
     assert_eq!(
         world.engine.sets.count(),
         0,

@@ -3,7 +3,8 @@
 use crate::measure::{Cost, Meter};
 use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister};
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
-use aarch64_ftrace::{Mode, Ops, trace};
+use aarch64_ftrace::{Mode, Ops, ReturnFrame, ReturnStack, trace};
+use alloc::vec::Vec;
 use virt::println;
 
 const RING_BYTES: u64 = 1 << 16;
@@ -27,17 +28,35 @@ pub fn function(meter: Meter, base: Cost) {
         Ok(ops) => recorder(meter, base, "record_function", ops),
         Err(error) => panic!("recorder: {error}"),
     }
-    recorded();
+    recorded(0, 1);
+    graph(meter, base);
 }
 
 /// Each call left an event: what was measured is a call that records.
-fn recorded() {
+fn recorded(before: u64, each: u64) {
     let counts: Result<_, RecordError> = RECORDER.counts(0);
-    let expected = CALLS / 10 + CALLS;
+    let expected = before + (CALLS / 10 + CALLS) * each;
     match counts {
         Ok(counts) if counts.written == expected => {}
         other => panic!("{expected} events expected, {other:?}"),
     }
+}
+
+/// Entry and exit of each call.
+fn graph(meter: Meter, base: Cost) {
+    static STACK: ReturnStack = ReturnStack::new();
+    let mut frames = Vec::new();
+    frames.resize_with(16, ReturnFrame::new);
+    if let Err(error) = STACK.set_frames(frames.leak()) {
+        panic!("set_frames: {error}");
+    }
+    // SAFETY: one core, one stack, and nothing is hijacked yet.
+    unsafe { FTRACE.switch_return_stack(&STACK) };
+    match RECORDER.graph_ops() {
+        Ok(ops) => recorder(meter, base, "record_graph", ops),
+        Err(error) => panic!("graph: {error}"),
+    }
+    recorded(CALLS / 10 + CALLS, 2);
 }
 
 fn recorder(meter: Meter, base: Cost, name: &str, ops: &'static Ops) {

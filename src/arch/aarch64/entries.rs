@@ -35,6 +35,8 @@ macro_rules! entries {
             include_str!("../../../asm/return_stack.S"),
             include_str!("../../../asm/entry_count.S"),
             include_str!("../../../asm/entry_profile.S"),
+            include_str!("../../../asm/entry_graph.S"),
+            include_str!("../../../asm/return_handlers.S"),
             INSN_SIZE = const insn::INSN_SIZE,
             CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
             OPS_ENTRY = const ops::offset::ENTRY,
@@ -77,6 +79,8 @@ macro_rules! entries {
             EVENT_LAP_SHIFT = const trace::LAP_SHIFT,
             EVENT_LAP_BITS = const trace::LAP_BITS,
             EVENT_LAP_LOW_BITS = const trace::LAP_LOW_BITS,
+            EVENT_ENTRY = const (trace::Type::Entry as u64) << trace::TYPE_SHIFT,
+            EVENT_EXIT = const (trace::Type::Exit as u64) << trace::TYPE_SHIFT,
             EVENT_UPPER_SHIFT = const trace::UPPER_SHIFT,
         );
 
@@ -124,6 +128,10 @@ pub(crate) mod entry {
         fn ftrace_entry_count_lse();
         fn ftrace_entry_count_llsc();
         fn ftrace_entry_profile();
+        fn ftrace_entry_graph();
+        fn ftrace_entry_graph_lse();
+        fn ftrace_entry_graph_stop();
+        fn ftrace_entry_graph_stop_lse();
     }
 
     pub(crate) const NOP: EntryFn = ftrace_entry_nop;
@@ -139,6 +147,13 @@ pub(crate) mod entry {
     pub(crate) const COUNT: EntryFn = ftrace_entry_count_llsc;
     pub(crate) const COUNT_LSE: EntryFn = ftrace_entry_count_lse;
     pub(crate) const PROFILE: EntryFn = ftrace_entry_profile;
+    /// By mode (overwrite, stop) and by whether the cores have FEAT_LSE.
+    pub(crate) const GRAPH: [EntryFn; 4] = [
+        ftrace_entry_graph,
+        ftrace_entry_graph_lse,
+        ftrace_entry_graph_stop,
+        ftrace_entry_graph_stop_lse,
+    ];
 }
 
 /// What the BLs reach.
@@ -170,4 +185,23 @@ pub(super) fn profile_handler(lse: bool) -> usize {
         ftrace_return_to_profile_llsc
     };
     handler as *const () as usize
+}
+
+/// What functions return to whose entry is that of [`entry::GRAPH`].
+pub(crate) fn graph_handler(form: usize) -> Option<usize> {
+    unsafe extern "C" {
+        fn ftrace_return_to_graph();
+        fn ftrace_return_to_graph_lse();
+        fn ftrace_return_to_graph_stop();
+        fn ftrace_return_to_graph_stop_lse();
+    }
+    let handlers = [
+        ftrace_return_to_graph,
+        ftrace_return_to_graph_lse,
+        ftrace_return_to_graph_stop,
+        ftrace_return_to_graph_stop_lse,
+    ];
+    handlers
+        .get(form)
+        .map(|handler| *handler as *const () as usize)
 }

@@ -5,7 +5,7 @@ mod image;
 mod live;
 mod veneer;
 
-pub(crate) use entries::{entry, return_handlers, trampoline};
+pub(crate) use entries::{entry, graph_handler, return_handlers, trampoline};
 pub(crate) use image::{image, veneers};
 pub(crate) use live::{Executable, LiveText, read_insn};
 

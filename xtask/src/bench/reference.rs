@@ -79,7 +79,7 @@ const fn figure(
 }
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 16] = [
+pub const FIGURES: [Figure; 17] = [
     figure(
         "disabled",
         None,
@@ -111,6 +111,14 @@ pub const FIGURES: [Figure; 16] = [
         "function event recorded: instructions",
         Some(653.0),
         Some(24.0),
+    ),
+    figure(
+        "record_graph",
+        None,
+        "overhead_insns",
+        "function graph, entry and exit recorded: instructions",
+        Some(1983.0),
+        Some(56.0),
     ),
     figure(
         "record_function",

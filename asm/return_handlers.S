@@ -1,0 +1,15 @@
+/*
+ * All return handlers in one range: an address in it is a hijacked return (src/return_stack.rs, the region's header).
+ */
+    .section .text.ftrace_notrace.asm, "ax", %progbits
+    .balign 64
+    .global ftrace_return_handlers
+ftrace_return_handlers:
+    FTRACE_RETURN_TO_PROFILE ftrace_return_to_profile_lse, 1
+    FTRACE_RETURN_TO_PROFILE ftrace_return_to_profile_llsc, 0
+    FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph, 0, 0
+    FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph_lse, 1, 0
+    FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph_stop, 0, 1
+    FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph_stop_lse, 1, 1
+    .global ftrace_return_handlers_end
+ftrace_return_handlers_end:
