@@ -312,8 +312,8 @@ extern "C" fn graph_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs
         return;
     };
     let (callsite, parent) = ((ip + INSN_SIZE) as u64, fregs.lr() as u32);
-    if area.return_stack().hijack(fregs, callsite, handler) {
-        areas::ring(area).write(Type::Entry, arch::ticks(), callsite, parent);
+    if let Some(time) = area.return_stack().hijack(fregs, callsite, handler) {
+        areas::ring(area).write(Type::Entry, time, callsite, parent);
     }
 }
 

@@ -135,26 +135,37 @@ impl ReturnStack {
     }
 
     /// Hijacks the return of a call that comes from a set, as the asm entries do for one that does not.
-    /// `false` where it is not: returned early by another tracer, or no room (counted).
-    pub(crate) fn hijack(&self, fregs: &mut Fregs, ip: u64, handler: usize) -> bool {
+    /// The time in the frame, or `None` where it is not hijacked: returned early by another tracer, or no room (counted).
+    pub(crate) fn hijack(&self, fregs: &mut Fregs, ip: u64, handler: usize) -> Option<u64> {
         self.push(fregs, ip, handler, None)
     }
 
     /// As [`ReturnStack::hijack`], for the profiler: its caller's time goes into the frame.
-    pub(crate) fn hijack_timed(&self, fregs: &mut Fregs, block: u64, handler: usize) -> bool {
+    pub(crate) fn hijack_timed(
+        &self,
+        fregs: &mut Fregs,
+        block: u64,
+        handler: usize,
+    ) -> Option<u64> {
         self.push(fregs, block, handler, Some(&self.child))
     }
 
-    fn push(&self, fregs: &mut Fregs, ip: u64, handler: usize, child: Option<&AtomicU64>) -> bool {
+    fn push(
+        &self,
+        fregs: &mut Fregs,
+        ip: u64,
+        handler: usize,
+        child: Option<&AtomicU64>,
+    ) -> Option<u64> {
         // A tracer before this one returns in the function's place: its body, and so its return, never comes.
         if fregs.pc() == fregs.lr() {
-            return false;
+            return None;
         }
         let top = self.top.load(Ordering::Relaxed);
         let offset = top.wrapping_sub(self.all().as_ptr() as u64) as usize;
         let Some(frame) = self.all().get(offset / size_of::<ReturnFrame>()) else {
             self.overruns.fetch_add(1, Ordering::Relaxed);
-            return false;
+            return None;
         };
         self.top
             .store(top + size_of::<ReturnFrame>() as u64, Ordering::Relaxed);
@@ -168,9 +179,10 @@ impl ReturnStack {
         }
         frame.lr.store(fregs.lr(), Ordering::Relaxed);
         frame.ip.store(ip, Ordering::Relaxed);
-        frame.time.store(arch::ticks(), Ordering::Relaxed);
+        let time = arch::ticks();
+        frame.time.store(time, Ordering::Relaxed);
         fregs.hijack(handler as u64);
-        true
+        Some(time)
     }
 }
 

@@ -128,7 +128,7 @@ fn events(what: &str) {
                     continue;
                 };
                 let fits = entry.callsite_low() == event.callsite_low()
-                    && event.time() - entry.time() >= u64::from(event.upper()) / 2;
+                    && event.time() - entry.time() == u64::from(event.upper());
                 if !fits {
                     println!("  {entry:?} is not closed by {event:?}");
                 }
