@@ -261,7 +261,7 @@ impl Ftrace {
         if !fits {
             return Err(Error::CounterMemory { lines });
         }
-        ops.instances.call_once(|| instances);
+        ops.set_instances(instances);
         Ok(())
     }
 }

@@ -96,7 +96,7 @@ pub struct Ops {
     /// Next registered ops.
     pub(crate) next: AtomicPtr<Ops>,
     /// The blocks that its callsites point to instead of the ops itself.
-    pub(crate) instances: spin::Once<&'static Instances>,
+    instances: AtomicPtr<()>,
 }
 
 impl Ops {
@@ -198,7 +198,7 @@ impl Ops {
             first: AtomicU32::new(0),
             end: AtomicU32::new(0),
             next: AtomicPtr::new(core::ptr::null_mut()),
-            instances: spin::Once::new(),
+            instances: AtomicPtr::new(core::ptr::null_mut()),
         }
     }
 
@@ -211,7 +211,15 @@ impl Ops {
     /// The blocks of its callsites, once they have their memory.
     #[inline]
     pub(crate) fn instances(&self) -> Option<&'static Instances> {
-        self.instances.get().copied()
+        let instances = self.instances.load(Ordering::Acquire) as *const Instances;
+        // SAFETY: null, or what `set_instances` stored, which came from a `&'static Instances`.
+        unsafe { instances.as_ref() }
+    }
+
+    /// Gives its callsites blocks, which have their memory.
+    pub(crate) fn set_instances(&self, instances: &'static Instances) {
+        let instances = core::ptr::from_ref(instances).cast_mut().cast();
+        self.instances.store(instances, Ordering::Release);
     }
 
     /// Whether a literal calls this ops and no other.

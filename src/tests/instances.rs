@@ -28,7 +28,7 @@ fn placed(world: &World, per_line: usize) -> (&'static Ops, &'static Instances) 
     let memory = lines(instances.lines(table.callsites().len(), CORES));
     assert!(instances.place(table, memory, CORES, entry::COUNT, 0x1234));
     let ops = counted();
-    ops.instances.call_once(|| instances);
+    ops.set_instances(instances);
     (ops, instances)
 }
 
