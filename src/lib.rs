@@ -14,7 +14,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 extern crate std;
 
 mod arch;
@@ -29,6 +29,9 @@ mod engine;
 mod error;
 mod filter;
 mod fregs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod glob;
 mod image;
 pub mod insn;

@@ -251,7 +251,8 @@ impl<'a> Kernel<'a> {
         }
         let relocated = self.relative_relocations(&bounds)?;
         let mut records = Vec::with_capacity(words.len());
-        for (at, word) in (bounds.start..).step_by(8).zip(words) {
+        // The words first: the address behind the last one may not exist.
+        for (word, at) in words.iter().zip((bounds.start..).step_by(8)) {
             let stored = match self.file.is_little_endian() {
                 true => u64::from_le_bytes(*word),
                 false => u64::from_be_bytes(*word),

@@ -9,6 +9,7 @@ mod fake;
 mod faults;
 mod filter;
 mod first_patch;
+mod fuzz;
 mod insn;
 mod instances;
 mod lock;

@@ -255,7 +255,9 @@ impl Header {
 
     /// The address in the text whose low 32 bits are `low`.
     pub fn text_address(&self, low: u32) -> u64 {
-        self.text_start + u64::from(low.wrapping_sub(self.text_start as u32))
+        // Wraps only for a `low` outside the text, or a header that was made up.
+        self.text_start
+            .wrapping_add(u64::from(low.wrapping_sub(self.text_start as u32)))
     }
 }
 

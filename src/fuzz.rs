@@ -1,0 +1,127 @@
+//! Fuzz harness of the parsers that are not public: the records section and filters. `cargo test` and `fuzz/` call it.
+//!
+//! Each function panics where a promise is broken, and says whether anything was accepted.
+#![forbid(unsafe_code)]
+
+use crate::filter::{Filter, MAX_PATTERNS, What};
+use crate::glob;
+use crate::insn::Insn;
+use crate::table::{Table, TextRanges};
+use crate::text::ReadText;
+use std::boxed::Box;
+use std::string::String;
+use std::vec::Vec;
+
+/// Most records of one input; they are leaked, as the table wants them for ever.
+const RECORDS_MAX: usize = 64;
+/// Bytes that say where the text begins, how many records there are, and what is notrace.
+pub const TABLE_HEADER: usize = 16;
+
+/// A text that panics when it is read outside.
+struct Bounded<'a> {
+    start: usize,
+    bytes: &'a [u8],
+}
+
+impl Bounded<'_> {
+    fn read<const N: usize>(&self, at: usize) -> [u8; N] {
+        let found = at
+            .checked_sub(self.start)
+            .and_then(|offset| self.bytes.get(offset..)?.first_chunk());
+        *found.unwrap_or_else(|| panic!("read of {N} bytes at {at:#x}, outside the text"))
+    }
+}
+
+impl ReadText for Bounded<'_> {
+    fn insn(&self, at: usize) -> Insn {
+        Insn(u32::from_le_bytes(self.read(at)))
+    }
+
+    fn literal(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.read(at))
+    }
+}
+
+/// The records section: 8 bytes where the text begins, 2 how many records, 2 and 2 the offsets of notrace, 2 unused; the
+/// records; the text.
+pub fn table(data: &[u8]) -> bool {
+    let Some((header, rest)) = data.split_first_chunk::<TABLE_HEADER>() else {
+        return false;
+    };
+    let start = u64::from_le_bytes(*header.first_chunk().expect("16 bytes")) as usize & !7;
+    let half = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    let (words, _) = rest.as_chunks::<8>();
+    let count = half(8).min(words.len()).min(RECORDS_MAX);
+    let records: Vec<u64> = words[..count]
+        .iter()
+        .map(|w| u64::from_le_bytes(*w))
+        .collect();
+    let text = &rest[count * 8..];
+    // A kernel's text ends below the last address.
+    let start = start.min(usize::MAX - 7 - text.len().next_multiple_of(8)) & !7;
+    let ranges = TextRanges {
+        text: start..start + text.len(),
+        notrace: start.saturating_add(half(10))..start.saturating_add(half(12)),
+    };
+    let mut sorted = records.clone();
+    sorted.sort_unstable();
+    let bounded = Bounded { start, bytes: text };
+    let table = Table::build(Box::leak(records.into_boxed_slice()), &ranges, &bounded);
+    assert_eq!(table.len(), count, "a record was lost");
+    let mut rejected = 0;
+    for ((index, record), at) in table.range(0..usize::MAX).zip(sorted) {
+        let (at, layout) = (at as usize, table.layout(record));
+        match record.reason() {
+            Some(_) => rejected += 1,
+            None => {
+                assert_eq!(layout.literal(), at, "the address of a callsite");
+                assert!(layout.end() <= ranges.text.end, "a callsite ends outside");
+                assert!(!ranges.notrace.contains(&at), "a callsite in notrace");
+                assert!(table.callsites().contains(&index));
+                assert!(
+                    table.find(at).is_some(),
+                    "a callsite is not found at {at:#x}"
+                );
+            }
+        }
+        for near in [at.wrapping_sub(1), at, at.wrapping_add(16)] {
+            if let Some(found) = table.find(near) {
+                assert!(table.record(found).is_some_and(|r| r.reason().is_none()));
+            }
+        }
+    }
+    assert_eq!(rejected, table.rejected());
+    rejected < count
+}
+
+/// A filter: patterns a line each, those of notrace behind an empty line; each glob is matched against each line.
+pub fn filter(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data);
+    let (taken, away) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let taken: Vec<&str> = taken.split('\n').collect();
+    let away: Vec<&str> = away.split('\n').filter(|line| !line.is_empty()).collect();
+    let filter = Filter::new(&taken).notrace(&away);
+    let Ok(patterns) = filter.parse() else {
+        return false;
+    };
+    let all = patterns.as_slice();
+    assert!(all.len() <= MAX_PATTERNS && all.len() == taken.len() + away.len());
+    assert!(
+        all.iter()
+            .enumerate()
+            .all(|(i, p)| !patterns.is_notrace(i) || !p.takes)
+    );
+    for pattern in all {
+        if let What::Glob(pattern) = pattern.what {
+            assert_eq!(
+                glob::validate(pattern),
+                Ok(()),
+                "accepted by the filter alone"
+            );
+            for line in taken.iter().chain(&away) {
+                glob::matches(pattern, line.bytes());
+            }
+        }
+    }
+    true
+}
