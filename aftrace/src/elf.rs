@@ -208,6 +208,20 @@ impl<'a> Kernel<'a> {
         self.file.is_little_endian()
     }
 
+    /// All functions with a symbol, traced or not: address, bytes (0 where the symbol does not say), path.
+    #[must_use]
+    pub fn functions(&self) -> Vec<(u64, u32, String)> {
+        self.file
+            .symbols()
+            .filter(|s| s.kind() == SymbolKind::Text && s.is_definition())
+            .filter_map(|s| {
+                let name = s.name().ok().filter(|name| !name.is_empty())?;
+                let bytes = u32::try_from(s.size()).unwrap_or(u32::MAX);
+                Some((s.address(), bytes, demangle::path(name)))
+            })
+            .collect()
+    }
+
     fn bounds(&self, name: &str) -> Option<Range<u64>> {
         let symbols = self
             .symbol(&format!("__start_{name}"))

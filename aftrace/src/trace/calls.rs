@@ -1,0 +1,304 @@
+//! From events to calls: ENTRY and EXIT pair up like brackets within one task, whatever the rings have lost of them.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use rustc_hash::FxHashMap;
+
+use super::file::{Events, Item};
+use crate::wire::Type;
+
+/// Who runs. Cores that never said which task they run, or that idle (task 0), are a task of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Task {
+    /// What this core does of its own.
+    Core(u16),
+    /// The task with this id.
+    Id(u32),
+}
+
+/// A function was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// On this core.
+    pub core: u16,
+    /// By this task.
+    pub task: Task,
+    /// Calls of the task that it stands in.
+    pub depth: u32,
+    /// Ticks.
+    pub time: u64,
+    /// Low 32 bits of the address behind the callsite's BL.
+    pub callsite: u32,
+    /// Low 32 bits of the address that it returns to.
+    pub parent: u32,
+}
+
+/// A function returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// Where it was entered; `None` where that is lost (then `call` is made from the EXIT alone).
+    pub call: Call,
+    /// Whether its ENTRY was seen.
+    pub entered: bool,
+    /// The core on which it returned.
+    pub core: u16,
+    /// Ticks at which it returned.
+    pub time: u64,
+    /// Ticks from entry to return.
+    pub duration: u64,
+    /// Of those, the ticks outside the traced functions that it called; without its ENTRY, of what was seen of it.
+    pub own: u64,
+}
+
+/// What happens in a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// FUNCTION: a call of which the end is not recorded.
+    Function(Call),
+    /// ENTRY.
+    Enter(Call),
+    /// EXIT.
+    Leave(Return),
+    /// An ENTRY whose EXIT was lost: a function around it goes on or returns at this time.
+    Abandoned(Call, u64),
+    /// This many events of the core are missing here.
+    Missing(u16, u64),
+    /// From this time on, the core runs this task.
+    Switch(u16, u64, Task),
+    /// Any other event: STACK, TRIGGER, DATA, or a reserved type.
+    Other(Item),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    call: Call,
+    /// Ticks in traced callees.
+    inner: u64,
+    /// Events were lost while it was open: its EXIT may be among them.
+    unsure: bool,
+}
+
+#[derive(Debug, Default)]
+struct Stack {
+    open: Vec<Open>,
+    /// Since when nothing of this task was lost, and the ticks of the outermost calls since then.
+    since: Option<u64>,
+    inner: u64,
+}
+
+/// Turns events into steps.
+pub struct Calls<'t> {
+    events: Events<'t>,
+    stacks: FxHashMap<Task, Stack>,
+    running: FxHashMap<u16, Task>,
+    /// Decided before the next event is looked at.
+    pending: std::collections::VecDeque<Step>,
+}
+
+/// Open calls that a hostile file can make a reader keep, for each task: the deepest go first. No recorder goes as deep.
+const DEEPEST: usize = 1 << 16;
+/// Tasks that have a stack at the same time.
+const TASKS_MAX: usize = 1 << 16;
+
+impl<'t> Calls<'t> {
+    /// The steps of these events.
+    #[must_use]
+    pub fn new(events: Events<'t>) -> Self {
+        Self {
+            events,
+            stacks: FxHashMap::default(),
+            running: FxHashMap::default(),
+            pending: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// The next step.
+    ///
+    /// # Errors
+    /// The system cannot read the file any more.
+    #[allow(clippy::should_implement_trait, reason = "errors stand outside, so that `?` works")]
+    pub fn next(&mut self) -> io::Result<Option<Step>> {
+        if self.pending.is_empty()
+            && let Some(item) = self.events.next()?
+        {
+            self.take(item);
+        }
+        Ok(self.pending.pop_front())
+    }
+
+    /// If the call returns with the next event of its core: takes that event, so that both can be shown as one.
+    ///
+    /// # Errors
+    /// The system cannot read the file any more.
+    pub fn leaf(&mut self, call: &Call) -> io::Result<Option<Return>> {
+        let is_its = self.pending.is_empty()
+            && self.events.peek(call.core).is_some_and(|next| {
+                let (event, missing) = (next.event, next.missing);
+                missing == 0 && event.kind() == Some(Type::Exit) && event.callsite_low() == call.callsite
+            });
+        if !is_its || self.stacks.get(&call.task).and_then(|s| s.open.last()).map(|o| o.call) != Some(*call) {
+            return Ok(None);
+        }
+        if let Some(item) = self.events.next_of(call.core)? {
+            self.take(item);
+        }
+        match self.pending.front() {
+            Some(Step::Leave(leave)) if leave.call == *call => {
+                let leave = *leave;
+                self.pending.pop_front();
+                Ok(Some(leave))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The calls that have not returned, of each task from the outside in.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<Call> {
+        let by_task: BTreeMap<_, _> = self.stacks.iter().collect();
+        by_task.values().flat_map(|stack| stack.open.iter().map(|open| open.call)).collect()
+    }
+
+    fn take(&mut self, item: Item) {
+        let Item { core, event, missing } = item;
+        let time = event.time();
+        let task = *self.running.entry(core).or_insert(Task::Core(core));
+        if missing > 0 {
+            self.lose(core, task, missing);
+        }
+        if self.stacks.len() >= TASKS_MAX && !self.stacks.contains_key(&task) {
+            self.stacks.retain(|_, stack| !stack.open.is_empty());
+            if self.stacks.len() >= TASKS_MAX {
+                self.stacks.clear();
+            }
+        }
+        let stack = self.stacks.entry(task).or_default();
+        let call = Call {
+            core,
+            task,
+            depth: stack.open.len() as u32,
+            time,
+            callsite: event.callsite_low(),
+            parent: event.upper(),
+        };
+        match event.kind() {
+            Some(Type::Function) => self.pending.push_back(Step::Function(call)),
+            Some(Type::Entry) => {
+                stack.since.get_or_insert(time);
+                if stack.open.len() < DEEPEST {
+                    stack.open.push(Open {
+                        call,
+                        inner: 0,
+                        unsure: false,
+                    });
+                }
+                self.pending.push_back(Step::Enter(call));
+            }
+            Some(Type::Exit) => {
+                let steps = &mut self.pending;
+                stack.leave(call, event.upper(), |step| steps.push_back(step));
+            }
+            Some(Type::Task) => {
+                let next = match event.upper() {
+                    0 => Task::Core(core),
+                    id => Task::Id(id),
+                };
+                self.running.insert(core, next);
+                self.pending.push_back(Step::Switch(core, time, next));
+            }
+            _ => self.pending.push_back(Step::Other(item)),
+        }
+    }
+
+    /// What the core ran may have returned and called anything; so may every task, where tasks change.
+    fn lose(&mut self, core: u16, task: Task, missing: u64) {
+        self.pending.push_back(Step::Missing(core, missing));
+        let one = [task];
+        let all: Vec<Task>;
+        let unsure: &[Task] = match task {
+            Task::Core(_) if self.running.values().all(|t| matches!(t, Task::Core(_))) => &one,
+            _ => {
+                all = self.stacks.keys().copied().collect();
+                &all
+            }
+        };
+        for task in unsure {
+            if let Some(stack) = self.stacks.get_mut(task) {
+                stack.since = None;
+                stack.inner = 0;
+                stack.open.iter_mut().for_each(|open| open.unsure = true);
+            }
+        }
+    }
+}
+
+impl Stack {
+    /// `exit` has the EXIT's core, time and callsite.
+    fn leave(&mut self, exit: Call, duration: u32, mut say: impl FnMut(Step)) {
+        let is_whole = |open: &Open| exit.time.wrapping_sub(open.call.time) as u32 == duration;
+        let same = |open: &&Open| open.call.callsite == exit.callsite;
+        // Durations tell apart calls of one function; where nothing was lost, the order of the events does.
+        let found = self
+            .open
+            .iter()
+            .rposition(|open| same(&open) && is_whole(open))
+            .or_else(|| self.open.iter().rposition(|open| same(&open) && !open.unsure));
+        let Some(found) = found else {
+            self.leave_unseen(exit, duration, say);
+            return;
+        };
+        while self.open.len() > found + 1 {
+            if let Some(open) = self.open.pop() {
+                say(Step::Abandoned(open.call, exit.time));
+            }
+        }
+        let Some(open) = self.open.pop() else { return };
+        // The EXIT has the lower 32 bits; the ENTRY has all.
+        let whole = exit.time.saturating_sub(open.call.time);
+        let duration = if is_whole(&open) { whole } else { u64::from(duration) };
+        *self.inner_of_top() += duration;
+        say(Step::Leave(Return {
+            call: open.call,
+            entered: true,
+            core: exit.core,
+            time: exit.time,
+            duration,
+            own: duration.saturating_sub(open.inner),
+        }));
+    }
+
+    /// The ENTRY is lost. All that was seen at this level since the loss was called by it.
+    fn leave_unseen(&mut self, exit: Call, duration: u32, mut say: impl FnMut(Step)) {
+        // What is open lies outside, if it is older; else it is inside, and its EXIT was lost.
+        let start = exit.time.saturating_sub(u64::from(duration));
+        while let Some(open) = self.open.pop_if(|open| open.call.time > start) {
+            say(Step::Abandoned(open.call, exit.time));
+        }
+        let since = *self.since.get_or_insert(exit.time);
+        let seen = exit.time.saturating_sub(since.max(start));
+        let own = seen.saturating_sub(std::mem::take(&mut self.inner));
+        self.inner = seen;
+        say(Step::Leave(Return {
+            call: Call {
+                depth: self.open.len() as u32,
+                time: start,
+                parent: 0,
+                ..exit
+            },
+            entered: false,
+            core: exit.core,
+            time: exit.time,
+            duration: u64::from(duration),
+            own,
+        }));
+    }
+
+    /// Ticks in callees, of the innermost open call or of what stands outside all.
+    fn inner_of_top(&mut self) -> &mut u64 {
+        match self.open.last_mut() {
+            Some(open) => &mut open.inner,
+            None => &mut self.inner,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Traces in other programs' formats.
+
+pub mod chrome;
+pub mod folded;

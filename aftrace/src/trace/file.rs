@@ -1,0 +1,387 @@
+//! A trace file, indexed in one pass: what it says of itself, where each core's events stand, what is damaged. A second pass reads
+//! the events of all cores in the order of their time, a piece of each core at a time.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
+use crate::wire::{
+    EVENT_BYTES, EVENTS_HEAD_BYTES, Event, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
+};
+
+/// Bytes of events that are held for all cores together, however many a file names.
+const HELD: usize = 16 << 20;
+const HELD_BY_CORE: usize = 64 << 10;
+const SLOT: usize = EVENT_BYTES as usize;
+
+/// Why a file is no trace.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// The system cannot read it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// There is no frame in it.
+    #[error(
+        "{bytes} bytes and no frame of a trace in them: give a .aft file (`aftrace dump-ram` makes one of a memory image, \
+         `aftrace run -o` of a console)"
+    )]
+    NoFrame {
+        /// The file's.
+        bytes: u64,
+    },
+    /// No frame says what the events mean.
+    #[error("no HEADER frame with a right CRC, so addresses and times mean nothing: was the recording cut off at its beginning?")]
+    NoHeader,
+}
+
+/// Where events of a core stand in the file.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    offset: u64,
+    events: u32,
+    /// Events that are missing before it.
+    missing: u64,
+}
+
+/// What a file has of one core.
+#[derive(Clone, Debug, Default)]
+pub struct Core {
+    spans: Vec<Span>,
+    /// Events in the file.
+    pub events: u64,
+    /// Events that the numbers of the frames say are missing in between.
+    pub missing: u64,
+    /// What the recorder counted, as the last COUNTS frame has it.
+    pub counts: Option<FrameCounts>,
+    next: Option<u64>,
+}
+
+/// A function's name by the addresses at which it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Of its entry.
+    pub address: u64,
+    /// How long it is; 0 where that is not known.
+    pub bytes: u32,
+    /// Its path.
+    pub name: String,
+}
+
+/// An indexed trace.
+pub struct Trace {
+    file: File,
+    /// What the recorder says of itself.
+    pub header: Header,
+    /// By core.
+    pub cores: BTreeMap<u16, Core>,
+    /// Names of tasks.
+    pub tasks: BTreeMap<u32, String>,
+    /// Names of functions that the file brings along.
+    pub symbols: Vec<Symbol>,
+    /// What is no frame.
+    pub damage: Vec<Damage>,
+    /// Frames with a right CRC whose payload does not fit their kind, by offset.
+    pub malformed: Vec<u64>,
+    /// Frames of kinds that this reader does not know.
+    pub unknown: u64,
+    /// Frames in all.
+    pub frames: u64,
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Ticks and reason of the END frame.
+    pub end: Option<(u64, u32)>,
+    /// Headers that differ from the first: several boots in one file.
+    pub other_headers: u64,
+}
+
+impl Trace {
+    /// Indexes the file.
+    ///
+    /// # Errors
+    /// [`TraceError`].
+    pub fn open(path: &Path) -> Result<Self, TraceError> {
+        Self::index(File::open(path)?, |_| {})
+    }
+
+    /// Indexes a file that is open; `progress` hears how many bytes are behind.
+    ///
+    /// # Errors
+    /// [`TraceError`].
+    pub fn index(file: File, mut progress: impl FnMut(u64)) -> Result<Self, TraceError> {
+        let mut header = None;
+        let mut trace = Self {
+            file: file.try_clone()?,
+            header: Header::default(),
+            cores: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            symbols: Vec::new(),
+            damage: Vec::new(),
+            malformed: Vec::new(),
+            unknown: 0,
+            frames: 0,
+            bytes: file.metadata()?.len(),
+            end: None,
+            other_headers: 0,
+        };
+        let mut reader = Reader::new(file);
+        while let Some(piece) = reader.next()? {
+            let frame = match piece {
+                Piece::Frame(frame) => frame,
+                Piece::Damage(damage) => {
+                    trace.damage.push(damage);
+                    continue;
+                }
+            };
+            progress(frame.offset);
+            trace.frames += 1;
+            let Some(kind) = FrameKind::from_code(frame.kind) else {
+                trace.unknown += 1;
+                continue;
+            };
+            if trace.take(kind, frame.core, frame.offset, frame.payload, &mut header).is_none() {
+                trace.malformed.push(frame.offset);
+            }
+        }
+        if trace.frames == 0 {
+            return Err(TraceError::NoFrame { bytes: trace.bytes });
+        }
+        trace.header = header.ok_or(TraceError::NoHeader)?;
+        Ok(trace)
+    }
+
+    fn take(&mut self, kind: FrameKind, core: u16, offset: u64, payload: &[u8], header: &mut Option<Header>) -> Option<()> {
+        match kind {
+            FrameKind::Header => {
+                let bytes: &[u8; HEADER_BYTES] = payload.get(..HEADER_BYTES)?.try_into().ok()?;
+                let found = Header::from_bytes(bytes).ok()?;
+                match header {
+                    Some(first) => self.other_headers += u64::from(*first != found),
+                    None => *header = Some(found),
+                }
+            }
+            FrameKind::Events => {
+                let events = payload.len().checked_sub(EVENTS_HEAD_BYTES)?;
+                if !events.is_multiple_of(SLOT) {
+                    return None;
+                }
+                self.cores.entry(core).or_default().add(
+                    Span {
+                        offset: offset + (FRAME_HEAD_BYTES + EVENTS_HEAD_BYTES) as u64,
+                        events: (events / SLOT) as u32,
+                        missing: u64_at(payload, 8),
+                    },
+                    u64_at(payload, 0),
+                );
+            }
+            FrameKind::Counts => {
+                if payload.len() < 40 {
+                    return None;
+                }
+                let at = |index: usize| u64_at(payload, 8 * index);
+                self.cores.entry(core).or_default().counts = Some(FrameCounts {
+                    written: at(0),
+                    overwritten: at(1),
+                    dropped: at(2),
+                    unfinished: at(3),
+                    refused: at(4),
+                });
+            }
+            FrameKind::Tasks => {
+                let mut rest = payload;
+                while !rest.is_empty() {
+                    let name = text(rest, 4)?;
+                    self.tasks.insert(u32_at(rest, 0), name.to_owned());
+                    rest = &rest[6 + name.len()..];
+                }
+            }
+            FrameKind::Symbols => {
+                let mut rest = payload;
+                while !rest.is_empty() {
+                    let name = text(rest, 12)?;
+                    self.symbols.push(Symbol {
+                        address: u64_at(rest, 0),
+                        bytes: u32_at(rest, 8),
+                        name: name.to_owned(),
+                    });
+                    rest = &rest[14 + name.len()..];
+                }
+            }
+            FrameKind::End => self.end = (payload.len() >= 16).then(|| (u64_at(payload, 0), u32_at(payload, 8))),
+            FrameKind::Profile | FrameKind::Coverage | FrameKind::Console => {}
+        }
+        Some(())
+    }
+
+    /// Whether something is missing that damage took, or that does not fit: what the exit code tells.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.damage.is_empty() || !self.malformed.is_empty()
+    }
+
+    /// Events in the file.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.cores.values().map(|core| core.events).sum()
+    }
+
+    /// The events of these cores (all where `None`), in the order of their time; those of one core in the order in which they stand.
+    ///
+    /// # Errors
+    /// The system cannot read the file any more.
+    pub fn play(&self, only: Option<&[u16]>) -> io::Result<Events<'_>> {
+        let held = (HELD / self.cores.len().max(1)).clamp(SLOT, HELD_BY_CORE) / SLOT * SLOT;
+        let wanted = |core: u16| only.is_none_or(|only| only.contains(&core));
+        let mut cursors = Vec::new();
+        for (&core, index) in self.cores.iter().filter(|(core, _)| wanted(**core)) {
+            let mut cursor = Cursor {
+                core,
+                spans: &index.spans,
+                at: 0,
+                taken: 0,
+                held: vec![0; held],
+                from: 0,
+                until: 0,
+                missing: 0,
+                next: None,
+            };
+            cursor.advance(&self.file)?;
+            cursors.push(cursor);
+        }
+        Ok(Events {
+            file: &self.file,
+            cursors,
+        })
+    }
+}
+
+/// The text behind its length, which stands at `at`.
+fn text(bytes: &[u8], at: usize) -> Option<&str> {
+    let length = bytes.get(at..at + 2)?;
+    let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
+    str::from_utf8(bytes.get(at + 2..at + 2 + length)?).ok()
+}
+
+impl Core {
+    fn add(&mut self, mut span: Span, first: u64) {
+        let end = first.saturating_add(u64::from(span.events));
+        // The frame's own count knows what the ring lost; the numbers also know of frames that went missing.
+        if let Some(expected) = self.next {
+            span.missing = span.missing.max(first.saturating_sub(expected));
+        }
+        self.next = Some(end);
+        self.missing = self.missing.saturating_add(span.missing);
+        self.events += u64::from(span.events);
+        self.spans.push(span);
+    }
+}
+
+/// An event as the file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The core that wrote it.
+    pub core: u16,
+    /// The event.
+    pub event: Event,
+    /// Events that are missing directly before it.
+    pub missing: u64,
+}
+
+struct Cursor<'t> {
+    core: u16,
+    spans: &'t [Span],
+    /// The span that `held` is of, and how many of its events were read.
+    at: usize,
+    taken: u32,
+    held: Vec<u8>,
+    from: usize,
+    until: usize,
+    missing: u64,
+    next: Option<Item>,
+}
+
+impl Cursor<'_> {
+    fn advance(&mut self, file: &File) -> io::Result<()> {
+        while self.from == self.until {
+            let Some(span) = self.spans.get(self.at) else {
+                self.next = None;
+                return Ok(());
+            };
+            if self.taken == 0 {
+                self.missing = self.missing.saturating_add(span.missing);
+            }
+            let left = (span.events - self.taken) as usize * SLOT;
+            self.from = 0;
+            self.until = left.min(self.held.len());
+            let offset = span.offset + u64::from(self.taken) * EVENT_BYTES;
+            file.read_exact_at(&mut self.held[..self.until], offset)?;
+            self.taken += (self.until / SLOT) as u32;
+            if self.taken == span.events {
+                self.at += 1;
+                self.taken = 0;
+            }
+        }
+        let word = |at: usize| u64_at(&self.held, at);
+        self.next = Some(Item {
+            core: self.core,
+            event: Event([word(self.from), word(self.from + 8)]),
+            missing: std::mem::take(&mut self.missing),
+        });
+        self.from += SLOT;
+        Ok(())
+    }
+}
+
+/// The events of a trace in the order of their time.
+pub struct Events<'t> {
+    file: &'t File,
+    cursors: Vec<Cursor<'t>>,
+}
+
+impl Events<'_> {
+    /// The next one.
+    ///
+    /// # Errors
+    /// The system cannot read the file any more.
+    #[allow(clippy::should_implement_trait, reason = "errors stand outside, so that `?` works")]
+    pub fn next(&mut self) -> io::Result<Option<Item>> {
+        let time = |cursor: &Cursor<'_>| cursor.next.map(|item| item.event.time());
+        let mut first: Option<(u64, usize)> = None;
+        for (index, cursor) in self.cursors.iter().enumerate() {
+            if let Some(time) = time(cursor)
+                && first.is_none_or(|(earliest, _)| time < earliest)
+            {
+                first = Some((time, index));
+            }
+        }
+        let Some((_, index)) = first else {
+            return Ok(None);
+        };
+        let cursor = &mut self.cursors[index];
+        let item = cursor.next;
+        cursor.advance(self.file)?;
+        Ok(item)
+    }
+
+    /// What follows on this core.
+    #[must_use]
+    pub fn peek(&self, core: u16) -> Option<Item> {
+        self.cursors.iter().find(|c| c.core == core)?.next
+    }
+
+    /// Takes what follows on this core.
+    ///
+    /// # Errors
+    /// The system cannot read the file any more.
+    pub fn next_of(&mut self, core: u16) -> io::Result<Option<Item>> {
+        let Some(cursor) = self.cursors.iter_mut().find(|c| c.core == core) else {
+            return Ok(None);
+        };
+        let item = cursor.next;
+        cursor.advance(self.file)?;
+        Ok(item)
+    }
+}

@@ -1,0 +1,17 @@
+//! Traces: read, paired up to calls, shown, converted (docs/trace-format.md).
+//!
+//! [`stream`] finds frames and damage; [`file`] indexes a file and gives its events in order; [`calls`] makes calls of them;
+//! [`symbols`] has the names. What is made of that: [`replay`], [`report`], [`text`], [`dump`]. [`ram`] and [`uart`] make frames
+//! of a memory image and of a console.
+
+pub mod calls;
+pub mod dump;
+pub mod file;
+pub mod filter;
+pub mod ram;
+pub mod replay;
+pub mod report;
+pub mod stream;
+pub mod symbols;
+pub mod text;
+pub mod uart;

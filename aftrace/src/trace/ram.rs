@@ -1,0 +1,264 @@
+//! Finds trace regions in a raw memory image, whatever the state of the kernel, and makes frames of what their rings hold.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use super::stream::{u32_at, u64_at};
+use crate::wire::{
+    CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header, HeaderError, NO_CORE,
+    RING_BYTES_MAX, RING_BYTES_MIN, counts_payload, crc32_of, end_payload, events_head, frame_head,
+};
+
+/// Regions begin at multiples of this.
+const STEP: usize = 4096;
+const SLOT: usize = EVENT_BYTES as usize;
+/// Events in a frame.
+const BATCH: usize = 4096;
+
+/// A region in the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Where it begins in the image.
+    pub offset: u64,
+    /// What it says of itself, or why that is not to be believed.
+    pub header: Result<Header, HeaderError>,
+}
+
+/// What was found in one ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Its core.
+    pub core: u32,
+    /// 0 written to, 1 snapshot, 2 spare.
+    pub role: u32,
+    /// Events whose laps fit.
+    pub events: u64,
+    /// What became of the others.
+    pub counts: FrameCounts,
+    /// Why nothing was read, where nothing was.
+    pub refused: Option<String>,
+}
+
+/// All places of the image at which a region's magic stands, in ascending order.
+///
+/// # Errors
+/// The system cannot read the image.
+pub fn find(image: &mut (impl Read + Seek)) -> io::Result<Vec<Region>> {
+    image.seek(SeekFrom::Start(0))?;
+    let mut found = Vec::new();
+    let mut block = vec![0; 256 * STEP];
+    let mut offset = 0;
+    loop {
+        let length = read_full(image, &mut block)?;
+        for (index, page) in block[..length].chunks(STEP).enumerate() {
+            let Some(Ok(bytes)) = page.get(..HEADER_BYTES).map(<&[u8; HEADER_BYTES]>::try_from) else {
+                continue;
+            };
+            let header = Header::from_bytes(bytes);
+            if header != Err(HeaderError::Magic) {
+                found.push(Region {
+                    offset: offset + (index * STEP) as u64,
+                    header,
+                });
+            }
+        }
+        offset += length as u64;
+        if length < block.len() {
+            return Ok(found);
+        }
+    }
+}
+
+fn read_full(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < into.len() {
+        match source.read(&mut into[length..]) {
+            Ok(0) => break,
+            Ok(bytes) => length += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// Writes frames, numbered from 0.
+pub struct FrameWriter<W> {
+    out: W,
+    number: u32,
+}
+
+impl<W: Write> FrameWriter<W> {
+    /// To `out`.
+    pub const fn new(out: W) -> Self {
+        Self { out, number: 0 }
+    }
+
+    /// One frame.
+    ///
+    /// # Errors
+    /// Those of the output; `InvalidInput` where the payload is longer than a frame's.
+    pub fn frame(&mut self, kind: FrameKind, core: u16, payload: &[&[u8]]) -> io::Result<()> {
+        let head = frame_head(kind, core, self.number, payload)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.number = self.number.wrapping_add(1);
+        self.out.write_all(&head)?;
+        payload.iter().try_for_each(|part| self.out.write_all(part))
+    }
+}
+
+/// Reads the rings of a region with this role and writes them as a trace.
+///
+/// # Errors
+/// The image cannot be read, or the trace not be written.
+pub fn extract<W: Write>(
+    image: &mut (impl Read + Seek),
+    region: u64,
+    header: &Header,
+    role: u32,
+    out: &mut FrameWriter<W>,
+) -> io::Result<Vec<Ring>> {
+    out.frame(FrameKind::Header, NO_CORE, &[&header.to_bytes()])?;
+    let mut rings = Vec::new();
+    let mut last = 0;
+    for index in 0..u64::from(header.rings) {
+        let mut block = [0; CONTROL_BYTES];
+        image.seek(SeekFrom::Start(
+            region.saturating_add(u64::from(header.controls)) + index * CONTROL_BYTES as u64,
+        ))?;
+        if read_full(image, &mut block)? < block.len() {
+            break;
+        }
+        let control = Control::read(&block);
+        if control.role != role {
+            continue;
+        }
+        let mut ring = Ring {
+            core: control.core,
+            role,
+            events: 0,
+            counts: FrameCounts::default(),
+            refused: control.reject(&block, header).err(),
+        };
+        if ring.refused.is_none() {
+            control.copy(image, region, &mut ring, &mut last, out)?;
+        }
+        rings.push(ring);
+    }
+    out.frame(FrameKind::End, NO_CORE, &[&end_payload(last, EndReason::Asked)])?;
+    Ok(rings)
+}
+
+struct Control {
+    head: u64,
+    mask: u64,
+    shift: u64,
+    limit: u64,
+    start: u64,
+    data: u64,
+    core: u32,
+    role: u32,
+    refused: u64,
+}
+
+impl Control {
+    fn read(block: &[u8; CONTROL_BYTES]) -> Self {
+        Self {
+            head: u64_at(block, 0),
+            mask: u64_at(block, 8),
+            shift: u64_at(block, 24),
+            limit: u64_at(block, 32),
+            start: u64_at(block, 40),
+            data: u64_at(block, 48),
+            core: u32_at(block, 56),
+            role: u32_at(block, 60),
+            refused: u64_at(block, 64),
+        }
+    }
+
+    fn reject(&self, block: &[u8; CONTROL_BYTES], header: &Header) -> Result<(), String> {
+        let (stored, computed) = (u32_at(block, 124), crc32_of([&block[8..40], &block[48..64]]));
+        if stored != computed {
+            return Err(format!("its control block's CRC is {stored:#010x}, its bytes have {computed:#010x}"));
+        }
+        let bytes = self.mask.wrapping_add(1);
+        let fits = bytes.is_power_of_two()
+            && (RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes)
+            && u64::from(bytes.trailing_zeros()) == self.shift
+            && self.data.checked_add(bytes).is_some_and(|end| end <= header.region_bytes)
+            && self.head.is_multiple_of(EVENT_BYTES)
+            && self.start.is_multiple_of(EVENT_BYTES);
+        match fits && self.core < u32::from(NO_CORE) {
+            true => Ok(()),
+            false => Err("its control block says what cannot be".to_owned()),
+        }
+    }
+
+    fn copy<W: Write>(
+        &self,
+        image: &mut (impl Read + Seek),
+        region: u64,
+        ring: &mut Ring,
+        last: &mut u64,
+        out: &mut FrameWriter<W>,
+    ) -> io::Result<()> {
+        let bytes = self.mask + 1;
+        let end = self.head.min(self.limit).max(self.start);
+        let oldest = end.saturating_sub(bytes).max(self.start);
+        ring.counts = FrameCounts {
+            written: (end - self.start) / EVENT_BYTES,
+            overwritten: (oldest - self.start) / EVENT_BYTES,
+            dropped: (self.head.max(self.limit) - self.limit) / EVENT_BYTES,
+            unfinished: 0,
+            refused: self.refused,
+        };
+        let mut batch = Vec::with_capacity(BATCH * SLOT);
+        let (mut first, mut lost) = (oldest, ring.counts.overwritten);
+        let mut position = oldest;
+        let mut slots = vec![0; BATCH * SLOT];
+        while position < end {
+            // To the ring's own end, then on from its beginning.
+            let here = (slots.len() as u64).min(end - position).min(bytes - (position & self.mask));
+            let slots = &mut slots[..here as usize];
+            image.seek(SeekFrom::Start(region.saturating_add(self.data) + (position & self.mask)))?;
+            let read = read_full(image, slots)?;
+            // An image that ends early has no more than zeroes there, which fit no lap.
+            slots[read..].fill(0);
+            for slot in slots.chunks_exact(SLOT) {
+                let event = Event([u64_at(slot, 0), u64_at(slot, 8)]);
+                if event.is_of(position, self.shift as u32) {
+                    *last = (*last).max(event.time());
+                    batch.extend(event.without_lap().to_bytes());
+                    ring.events += 1;
+                } else {
+                    self.flush(&mut batch, first, &mut lost, out)?;
+                    lost += 1;
+                    ring.counts.unfinished += 1;
+                    first = position + EVENT_BYTES;
+                }
+                position += EVENT_BYTES;
+                if batch.len() == BATCH * SLOT {
+                    self.flush(&mut batch, first, &mut lost, out)?;
+                    first = position;
+                }
+            }
+        }
+        self.flush(&mut batch, first, &mut lost, out)?;
+        out.frame(FrameKind::Counts, self.core as u16, &[&counts_payload(ring.counts)])
+    }
+
+    fn flush<W: Write>(
+        &self,
+        batch: &mut Vec<u8>,
+        first: u64,
+        lost: &mut u64,
+        out: &mut FrameWriter<W>,
+    ) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let head = events_head((first - self.start) / EVENT_BYTES, std::mem::take(lost));
+        out.frame(FrameKind::Events, self.core as u16, &[&head, batch])?;
+        batch.clear();
+        Ok(())
+    }
+}

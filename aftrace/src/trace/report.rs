@@ -1,0 +1,255 @@
+//! What a trace adds up to: calls and times of each function, and how two traces differ.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use rustc_hash::FxHashMap;
+
+use super::calls::Step;
+use super::file::Trace;
+use super::filter::{Filter, Shown};
+use super::replay::{duration, shorten};
+use super::symbols::Symbols;
+
+/// Bits of a duration that its bucket keeps: percentiles are exact to one part in 64.
+const KEPT: u32 = 6;
+
+/// Durations by buckets whose width grows with the duration: bounded memory for any number of calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram(BTreeMap<u64, u64>);
+
+impl Histogram {
+    /// The least duration of the bucket: its highest bits.
+    const fn bucket(ticks: u64) -> u64 {
+        let shift = (u64::BITS - ticks.leading_zeros()).saturating_sub(KEPT + 1);
+        ticks >> shift << shift
+    }
+
+    fn add(&mut self, ticks: u64) {
+        *self.0.entry(Self::bucket(ticks)).or_default() += 1;
+    }
+
+    /// The duration that `percent` of the calls do not exceed, to one part in 64; 0 without calls.
+    #[must_use]
+    pub fn percentile(&self, percent: u64) -> u64 {
+        let calls: u64 = self.0.values().sum();
+        let rank = (u128::from(calls) * u128::from(percent)).div_ceil(100) as u64;
+        let mut seen = 0;
+        for (bucket, count) in &self.0 {
+            seen += count;
+            if seen >= rank {
+                return *bucket;
+            }
+        }
+        0
+    }
+}
+
+/// One function. Times are ticks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Calls: each FUNCTION and each EXIT.
+    pub calls: u64,
+    /// Of those, the ones whose duration is known.
+    pub timed: u64,
+    /// Of all calls, callees included. A recursive call counts in its outer one, too.
+    pub total: u64,
+    /// Of all calls, without their traced callees.
+    pub own: u64,
+    /// The shortest.
+    pub min: u64,
+    /// The longest.
+    pub max: u64,
+    /// Calls that had not returned when the trace ended, or whose return is missing.
+    pub unfinished: u64,
+    squares: u128,
+    histogram: Histogram,
+}
+
+impl Row {
+    /// Ticks of a call.
+    #[must_use]
+    pub const fn mean(&self) -> u64 {
+        match self.timed {
+            0 => 0,
+            timed => self.total / timed,
+        }
+    }
+
+    /// The standard deviation of its calls.
+    #[must_use]
+    pub fn deviation(&self) -> u64 {
+        if self.timed == 0 {
+            return 0;
+        }
+        let (calls, total) = (self.timed as f64, self.total as f64);
+        let mean = total / calls;
+        (self.squares as f64 / calls - mean * mean).max(0.0).sqrt() as u64
+    }
+
+    /// See [`Histogram::percentile`].
+    #[must_use]
+    pub fn percentile(&self, percent: u64) -> u64 {
+        self.histogram.percentile(percent).clamp(self.min, self.max)
+    }
+
+    fn add(&mut self, ticks: u64, own: u64) {
+        self.min = if self.timed == 0 { ticks } else { self.min.min(ticks) };
+        self.max = self.max.max(ticks);
+        self.calls += 1;
+        self.timed += 1;
+        self.total = self.total.saturating_add(ticks);
+        self.own = self.own.saturating_add(own);
+        self.squares = self.squares.saturating_add(u128::from(ticks) * u128::from(ticks));
+        self.histogram.add(ticks);
+    }
+}
+
+/// By what rows are ordered, the largest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs, reason = "the columns of the table")]
+pub enum Key {
+    #[default]
+    Total,
+    #[value(name = "self")]
+    Own,
+    Calls,
+    Min,
+    Max,
+    Mean,
+    Deviation,
+    P50,
+    P99,
+    Name,
+}
+
+/// What a trace adds up to, by function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// By name.
+    pub rows: BTreeMap<String, Row>,
+}
+
+impl Report {
+    /// Of what the filter lets through.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn new(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Self> {
+        let mut by_callsite = FxHashMap::<u32, Row>::default();
+        let unfinished = filter.play(trace, symbols, true, |shown| {
+            match shown {
+                Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => {
+                    by_callsite.entry(leave.call.callsite).or_default().add(leave.duration, leave.own);
+                }
+                Shown::Step(Step::Function(call)) => by_callsite.entry(call.callsite).or_default().calls += 1,
+                Shown::Step(Step::Abandoned(call, _)) => by_callsite.entry(call.callsite).or_default().unfinished += 1,
+                Shown::Step(_) => {}
+            }
+            Ok(())
+        })?;
+        for call in unfinished {
+            // A filter that hides a function hides it here, too.
+            if let Some(row) = by_callsite.get_mut(&call.callsite) {
+                row.unfinished += 1;
+            } else if filter.functions.is_empty() && filter.callers.is_empty() {
+                by_callsite.entry(call.callsite).or_default().unfinished += 1;
+            }
+        }
+        let rows = by_callsite.into_iter().map(|(low, row)| (symbols.name(low), row)).collect();
+        Ok(Self { rows })
+    }
+
+    /// The rows in this order.
+    #[must_use]
+    pub fn sorted(&self, key: Key) -> Vec<(&str, &Row)> {
+        let mut rows: Vec<_> = self.rows.iter().map(|(name, row)| (name.as_str(), row)).collect();
+        let value = |row: &Row| match key {
+            Key::Total => row.total,
+            Key::Own => row.own,
+            Key::Calls => row.calls,
+            Key::Min => row.min,
+            Key::Max => row.max,
+            Key::Mean => row.mean(),
+            Key::Deviation => row.deviation(),
+            Key::P50 => row.percentile(50),
+            Key::P99 => row.percentile(99),
+            Key::Name => 0,
+        };
+        // Stable: names decide between equals.
+        rows.sort_by_key(|(_, row)| std::cmp::Reverse(value(row)));
+        rows
+    }
+
+    /// Writes the table.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, symbols: &Symbols, key: Key, short: bool, mut out: impl Write) -> io::Result<()> {
+        let time = |ticks| duration(symbols.nanoseconds(ticks));
+        writeln!(
+            out,
+            "{:>10} {:>10} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  FUNCTION",
+            "TOTAL", "SELF", "CALLS", "MIN", "MAX", "MEAN", "DEVIATION", "P50", "P99"
+        )?;
+        for (name, row) in self.sorted(key) {
+            let name = if short { shorten(name) } else { name.to_owned() };
+            let note = match row.unfinished {
+                0 => String::new(),
+                unfinished => format!("  ({unfinished} not returned)"),
+            };
+            if row.timed == 0 {
+                writeln!(out, "{:>10} {:>10} {:>9} {:66}  {name}{note}", "", "", row.calls, "")?;
+                continue;
+            }
+            writeln!(
+                out,
+                "{:>10} {:>10} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {name}{note}",
+                time(row.total),
+                time(row.own),
+                row.calls,
+                time(row.min),
+                time(row.max),
+                time(row.mean()),
+                time(row.deviation()),
+                time(row.percentile(50)),
+                time(row.percentile(99)),
+            )?;
+        }
+        out.flush()
+    }
+
+    /// Writes how `newer` differs from this report: total, self and calls, the largest change of the total first.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_difference(
+        &self,
+        symbols: &Symbols,
+        newer: &Self,
+        newer_symbols: &Symbols,
+        mut out: impl Write,
+    ) -> io::Result<()> {
+        let nothing = Row::default();
+        let names: std::collections::BTreeSet<_> = self.rows.keys().chain(newer.rows.keys()).collect();
+        let mut rows: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let (old, new) = (self.rows.get(name).unwrap_or(&nothing), newer.rows.get(name).unwrap_or(&nothing));
+                let ns = |a, b| i128::from(newer_symbols.nanoseconds(b)) - i128::from(symbols.nanoseconds(a));
+                let calls = i128::from(new.calls) - i128::from(old.calls);
+                (name, ns(old.total, new.total), ns(old.own, new.own), calls)
+            })
+            .collect();
+        rows.sort_by_key(|(_, total, _, _)| std::cmp::Reverse(total.unsigned_abs()));
+        let signed = |ns: i128| {
+            let sign = if ns < 0 { '-' } else { '+' };
+            format!("{sign}{}", duration(ns.unsigned_abs() as u64))
+        };
+        writeln!(out, "{:>12} {:>12} {:>10}  FUNCTION", "TOTAL", "SELF", "CALLS")?;
+        for (name, total, own, calls) in rows {
+            writeln!(out, "{:>12} {:>12} {calls:>+10}  {name}", signed(total), signed(own))?;
+        }
+        out.flush()
+    }
+}
