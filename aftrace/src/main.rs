@@ -1,6 +1,9 @@
 //! The host command. What it does is in the library; here are its arguments, its output and its exit codes.
 #![forbid(unsafe_code)]
 
+mod arguments;
+mod verbs;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
@@ -13,16 +16,19 @@ use aftrace::check::check;
 use aftrace::elf::Kernel;
 use aftrace::embed::{EmbedError, embed_file};
 use aftrace::run;
-use clap::{Parser, Subcommand};
+use aftrace::trace::replay::Style;
+use aftrace::trace::report::Key;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done; `check`: own code is never traced
   1    `check`: own code can be traced, each violation is listed
   2    wrong arguments, or an error: the message says what, where, and what to do
+  3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
   `run` exits with QEMU's own code (with 2 when QEMU could not be started, 1 when a signal ended it)";
 
-/// The host side of aarch64-ftrace: names for the callsites of a kernel, and proof that the tracer is never traced
+/// The host side of aarch64-ftrace: names for the callsites of a kernel, proof that the tracer is never traced, and the traces
 ///
 /// KERNEL is the ELF file that the linker wrote, with its symbols.
 #[derive(Parser)]
@@ -103,6 +109,106 @@ enum Task {
         )]
         more: Vec<OsString>,
     },
+    /// Show the calls of a trace, with durations
+    ///
+    /// One line a call that calls nothing shown, two for others. DURATION stands with the return. CPU is the core. What is missing
+    /// from the trace, switches of tasks, triggers and stacks stand between in comments. FUNCTION events have no duration: they
+    /// are shown with their caller.
+    #[command(after_help = EXIT_CODES)]
+    Replay {
+        #[command(flatten)]
+        input: arguments::Input,
+        #[command(flatten)]
+        select: arguments::Select,
+        /// Only this many of the last lines
+        #[arg(long, value_name = "LINES")]
+        tail: Option<usize>,
+        /// With the time of each line, in seconds since the first
+        #[arg(long)]
+        timestamps: bool,
+        /// Generic arguments as <...>
+        #[arg(long)]
+        short: bool,
+    },
+    /// Add up calls and times of each function
+    ///
+    /// TOTAL includes the traced functions that a function calls, SELF does not. Recursive calls count in TOTAL of their outer calls
+    /// too. P50 and P99 are exact to one part in 64. Calls that had not returned are counted in brackets, and nowhere else.
+    #[command(after_help = EXIT_CODES)]
+    Report {
+        #[command(flatten)]
+        input: arguments::Input,
+        #[command(flatten)]
+        select: arguments::Select,
+        /// The column to sort by, largest first
+        #[arg(short, long, default_value = "total")]
+        sort: Key,
+        /// Generic arguments as <...>
+        #[arg(long)]
+        short: bool,
+        /// Show what this trace has more (+) or less (-), the largest change of TOTAL first
+        #[arg(long, value_name = "NEWER")]
+        diff: Option<PathBuf>,
+    },
+    /// Convert a trace to another program's format
+    #[command(after_help = EXIT_CODES)]
+    Dump {
+        #[command(flatten)]
+        input: arguments::Input,
+        #[command(flatten)]
+        select: arguments::Select,
+        #[command(flatten)]
+        format: arguments::Format,
+    },
+    /// Say what a trace contains: build, clock, cores, what was lost
+    #[command(after_help = EXIT_CODES)]
+    Info {
+        /// The trace, a .aft file
+        trace: PathBuf,
+    },
+    /// List the functions that a trace names: address, bytes, path
+    #[command(after_help = EXIT_CODES)]
+    Names {
+        /// The trace, a .aft file
+        trace: PathBuf,
+        /// Only those that the glob matches
+        #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
+        filter: Option<String>,
+    },
+    /// Find the trace in a raw memory image, whatever the state of the kernel
+    ///
+    /// The image is what QEMU's `pmemsave`, a debugger or /dev/mem gives. Regions are found by their header, at multiples of 4096
+    /// bytes; slots that were not completely written are counted and left out.
+    #[command(after_help = EXIT_CODES)]
+    DumpRam {
+        /// The image
+        image: PathBuf,
+        /// Where to write the trace
+        #[arg(short, long, value_name = "TRACE", default_value = "ram.aft")]
+        output: PathBuf,
+        /// The snapshot in place of the rings that are written to
+        #[arg(long)]
+        snapshot: bool,
+        /// Which region with a right header, from 0
+        #[arg(long, default_value_t = 0)]
+        region: usize,
+    },
+    /// Take the trace out of a recorded console
+    ///
+    /// Prints the text in between.
+    #[command(after_help = EXIT_CODES)]
+    Console {
+        /// What came over the serial line, byte for byte
+        console: PathBuf,
+        /// Where to write the trace
+        #[arg(short, long, value_name = "TRACE", default_value = "console.aft")]
+        output: PathBuf,
+    },
+    /// Print completions for a shell: aftrace completions bash > /etc/bash_completion.d/aftrace
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 fn parse_glob(pattern: &str) -> Result<String, glob::GlobError> {
@@ -114,6 +220,8 @@ fn parse_address(text: &str) -> Result<u64, std::num::ParseIntError> {
 }
 
 const FAILED: u8 = 2;
+/// Something of the input is missing or damaged; the rest was shown.
+const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
@@ -130,6 +238,51 @@ fn main() -> ExitCode {
             kernel,
             more,
         } => boot(&qemu, dry_run, &kernel, &more),
+        Task::Replay {
+            input,
+            select,
+            tail,
+            timestamps,
+            short,
+        } => verbs::replay(
+            &input,
+            &select,
+            &Style {
+                tail,
+                timestamps,
+                short,
+            },
+        ),
+        Task::Report {
+            input,
+            select,
+            sort,
+            short,
+            diff,
+        } => verbs::report(&input, &select, sort, short, diff.as_deref()),
+        Task::Dump {
+            input,
+            select,
+            format,
+        } => verbs::dump(&input, &select, &format),
+        Task::Info { trace } => verbs::info(&trace),
+        Task::Names { trace, filter } => verbs::symbols(&trace, filter.as_deref()),
+        Task::DumpRam {
+            image,
+            output,
+            snapshot,
+            region,
+        } => verbs::dump_ram(&image, &output, snapshot, region),
+        Task::Console { console, output } => verbs::console(&console, &output),
+        Task::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "aftrace",
+                &mut io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
     };
     match result {
         Ok(code) => code,

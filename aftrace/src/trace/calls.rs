@@ -5,7 +5,7 @@ use std::io;
 
 use rustc_hash::FxHashMap;
 
-use super::file::{Events, Item};
+use super::play::{Events, Item};
 use crate::wire::Type;
 
 /// Who runs. Cores that never said which task they run, or that idle (task 0), are a task of their own.
@@ -117,7 +117,10 @@ impl<'t> Calls<'t> {
     ///
     /// # Errors
     /// The system cannot read the file any more.
-    #[allow(clippy::should_implement_trait, reason = "errors stand outside, so that `?` works")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "errors stand outside, so that `?` works"
+    )]
     pub fn next(&mut self) -> io::Result<Option<Step>> {
         if self.pending.is_empty()
             && let Some(item) = self.events.next()?
@@ -135,9 +138,18 @@ impl<'t> Calls<'t> {
         let is_its = self.pending.is_empty()
             && self.events.peek(call.core).is_some_and(|next| {
                 let (event, missing) = (next.event, next.missing);
-                missing == 0 && event.kind() == Some(Type::Exit) && event.callsite_low() == call.callsite
+                missing == 0
+                    && event.kind() == Some(Type::Exit)
+                    && event.callsite_low() == call.callsite
             });
-        if !is_its || self.stacks.get(&call.task).and_then(|s| s.open.last()).map(|o| o.call) != Some(*call) {
+        if !is_its
+            || self
+                .stacks
+                .get(&call.task)
+                .and_then(|s| s.open.last())
+                .map(|o| o.call)
+                != Some(*call)
+        {
             return Ok(None);
         }
         if let Some(item) = self.events.next_of(call.core)? {
@@ -157,11 +169,18 @@ impl<'t> Calls<'t> {
     #[must_use]
     pub fn unfinished(&self) -> Vec<Call> {
         let by_task: BTreeMap<_, _> = self.stacks.iter().collect();
-        by_task.values().flat_map(|stack| stack.open.iter().map(|open| open.call)).collect()
+        by_task
+            .values()
+            .flat_map(|stack| stack.open.iter().map(|open| open.call))
+            .collect()
     }
 
     fn take(&mut self, item: Item) {
-        let Item { core, event, missing } = item;
+        let Item {
+            core,
+            event,
+            missing,
+        } = item;
         let time = event.time();
         let task = *self.running.entry(core).or_insert(Task::Core(core));
         if missing > 0 {
@@ -243,7 +262,11 @@ impl Stack {
             .open
             .iter()
             .rposition(|open| same(&open) && is_whole(open))
-            .or_else(|| self.open.iter().rposition(|open| same(&open) && !open.unsure));
+            .or_else(|| {
+                self.open
+                    .iter()
+                    .rposition(|open| same(&open) && !open.unsure)
+            });
         let Some(found) = found else {
             self.leave_unseen(exit, duration, say);
             return;
@@ -256,7 +279,11 @@ impl Stack {
         let Some(open) = self.open.pop() else { return };
         // The EXIT has the lower 32 bits; the ENTRY has all.
         let whole = exit.time.saturating_sub(open.call.time);
-        let duration = if is_whole(&open) { whole } else { u64::from(duration) };
+        let duration = if is_whole(&open) {
+            whole
+        } else {
+            u64::from(duration)
+        };
         *self.inner_of_top() += duration;
         say(Step::Leave(Return {
             call: open.call,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use super::play::{Cursor, Events};
 use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
 use crate::wire::{
-    EVENT_BYTES, EVENTS_HEAD_BYTES, Event, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
+    EVENT_BYTES, EVENTS_HEAD_BYTES, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
 };
 
 /// Bytes of events that are held for all cores together, however many a file names.
@@ -34,17 +34,19 @@ pub enum TraceError {
         bytes: u64,
     },
     /// No frame says what the events mean.
-    #[error("no HEADER frame with a right CRC, so addresses and times mean nothing: was the recording cut off at its beginning?")]
+    #[error(
+        "no HEADER frame with a right CRC, so addresses and times mean nothing: was the recording cut off at its beginning?"
+    )]
     NoHeader,
 }
 
 /// Where events of a core stand in the file.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    offset: u64,
-    events: u32,
+pub(super) struct Span {
+    pub(super) offset: u64,
+    pub(super) events: u32,
     /// Events that are missing before it.
-    missing: u64,
+    pub(super) missing: u64,
 }
 
 /// What a file has of one core.
@@ -142,7 +144,10 @@ impl Trace {
                 trace.unknown += 1;
                 continue;
             };
-            if trace.take(kind, frame.core, frame.offset, frame.payload, &mut header).is_none() {
+            if trace
+                .take(kind, frame.core, frame.offset, frame.payload, &mut header)
+                .is_none()
+            {
                 trace.malformed.push(frame.offset);
             }
         }
@@ -153,7 +158,14 @@ impl Trace {
         Ok(trace)
     }
 
-    fn take(&mut self, kind: FrameKind, core: u16, offset: u64, payload: &[u8], header: &mut Option<Header>) -> Option<()> {
+    fn take(
+        &mut self,
+        kind: FrameKind,
+        core: u16,
+        offset: u64,
+        payload: &[u8],
+        header: &mut Option<Header>,
+    ) -> Option<()> {
         match kind {
             FrameKind::Header => {
                 let bytes: &[u8; HEADER_BYTES] = payload.get(..HEADER_BYTES)?.try_into().ok()?;
@@ -210,7 +222,9 @@ impl Trace {
                     rest = &rest[14 + name.len()..];
                 }
             }
-            FrameKind::End => self.end = (payload.len() >= 16).then(|| (u64_at(payload, 0), u32_at(payload, 8))),
+            FrameKind::End => {
+                self.end = (payload.len() >= 16).then(|| (u64_at(payload, 0), u32_at(payload, 8)))
+            }
             FrameKind::Profile | FrameKind::Coverage | FrameKind::Console => {}
         }
         Some(())
@@ -237,24 +251,11 @@ impl Trace {
         let wanted = |core: u16| only.is_none_or(|only| only.contains(&core));
         let mut cursors = Vec::new();
         for (&core, index) in self.cores.iter().filter(|(core, _)| wanted(**core)) {
-            let mut cursor = Cursor {
-                core,
-                spans: &index.spans,
-                at: 0,
-                taken: 0,
-                held: vec![0; held],
-                from: 0,
-                until: 0,
-                missing: 0,
-                next: None,
-            };
+            let mut cursor = Cursor::new(core, &index.spans, held);
             cursor.advance(&self.file)?;
             cursors.push(cursor);
         }
-        Ok(Events {
-            file: &self.file,
-            cursors,
-        })
+        Ok(Events::new(&self.file, cursors))
     }
 }
 
@@ -276,112 +277,5 @@ impl Core {
         self.missing = self.missing.saturating_add(span.missing);
         self.events += u64::from(span.events);
         self.spans.push(span);
-    }
-}
-
-/// An event as the file has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// The core that wrote it.
-    pub core: u16,
-    /// The event.
-    pub event: Event,
-    /// Events that are missing directly before it.
-    pub missing: u64,
-}
-
-struct Cursor<'t> {
-    core: u16,
-    spans: &'t [Span],
-    /// The span that `held` is of, and how many of its events were read.
-    at: usize,
-    taken: u32,
-    held: Vec<u8>,
-    from: usize,
-    until: usize,
-    missing: u64,
-    next: Option<Item>,
-}
-
-impl Cursor<'_> {
-    fn advance(&mut self, file: &File) -> io::Result<()> {
-        while self.from == self.until {
-            let Some(span) = self.spans.get(self.at) else {
-                self.next = None;
-                return Ok(());
-            };
-            if self.taken == 0 {
-                self.missing = self.missing.saturating_add(span.missing);
-            }
-            let left = (span.events - self.taken) as usize * SLOT;
-            self.from = 0;
-            self.until = left.min(self.held.len());
-            let offset = span.offset + u64::from(self.taken) * EVENT_BYTES;
-            file.read_exact_at(&mut self.held[..self.until], offset)?;
-            self.taken += (self.until / SLOT) as u32;
-            if self.taken == span.events {
-                self.at += 1;
-                self.taken = 0;
-            }
-        }
-        let word = |at: usize| u64_at(&self.held, at);
-        self.next = Some(Item {
-            core: self.core,
-            event: Event([word(self.from), word(self.from + 8)]),
-            missing: std::mem::take(&mut self.missing),
-        });
-        self.from += SLOT;
-        Ok(())
-    }
-}
-
-/// The events of a trace in the order of their time.
-pub struct Events<'t> {
-    file: &'t File,
-    cursors: Vec<Cursor<'t>>,
-}
-
-impl Events<'_> {
-    /// The next one.
-    ///
-    /// # Errors
-    /// The system cannot read the file any more.
-    #[allow(clippy::should_implement_trait, reason = "errors stand outside, so that `?` works")]
-    pub fn next(&mut self) -> io::Result<Option<Item>> {
-        let time = |cursor: &Cursor<'_>| cursor.next.map(|item| item.event.time());
-        let mut first: Option<(u64, usize)> = None;
-        for (index, cursor) in self.cursors.iter().enumerate() {
-            if let Some(time) = time(cursor)
-                && first.is_none_or(|(earliest, _)| time < earliest)
-            {
-                first = Some((time, index));
-            }
-        }
-        let Some((_, index)) = first else {
-            return Ok(None);
-        };
-        let cursor = &mut self.cursors[index];
-        let item = cursor.next;
-        cursor.advance(self.file)?;
-        Ok(item)
-    }
-
-    /// What follows on this core.
-    #[must_use]
-    pub fn peek(&self, core: u16) -> Option<Item> {
-        self.cursors.iter().find(|c| c.core == core)?.next
-    }
-
-    /// Takes what follows on this core.
-    ///
-    /// # Errors
-    /// The system cannot read the file any more.
-    pub fn next_of(&mut self, core: u16) -> io::Result<Option<Item>> {
-        let Some(cursor) = self.cursors.iter_mut().find(|c| c.core == core) else {
-            return Ok(None);
-        };
-        let item = cursor.next;
-        cursor.advance(self.file)?;
-        Ok(item)
     }
 }

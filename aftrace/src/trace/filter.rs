@@ -149,7 +149,8 @@ impl Selection<'_> {
             Some(level) => (level.inside, level.hidden),
             None => (None, false),
         };
-        let hidden = above_hidden || (!self.filter.hidden.is_empty() && self.is_in(call.callsite, 1));
+        let hidden =
+            above_hidden || (!self.filter.hidden.is_empty() && self.is_in(call.callsite, 1));
         let inside = match above {
             Some(levels) => Some(levels + 1),
             None => (self.filter.functions.is_empty() || self.is_in(call.callsite, 0)).then_some(0),

@@ -8,6 +8,7 @@ pub mod calls;
 pub mod dump;
 pub mod file;
 pub mod filter;
+pub mod play;
 pub mod ram;
 pub mod replay;
 pub mod report;

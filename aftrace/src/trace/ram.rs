@@ -4,8 +4,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::stream::{u32_at, u64_at};
 use crate::wire::{
-    CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header, HeaderError, NO_CORE,
-    RING_BYTES_MAX, RING_BYTES_MIN, counts_payload, crc32_of, end_payload, events_head, frame_head,
+    CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header,
+    HeaderError, NO_CORE, RING_BYTES_MAX, RING_BYTES_MIN, counts_payload, crc32_of, end_payload,
+    events_head, frame_head,
 };
 
 /// Regions begin at multiples of this.
@@ -50,7 +51,10 @@ pub fn find(image: &mut (impl Read + Seek)) -> io::Result<Vec<Region>> {
     loop {
         let length = read_full(image, &mut block)?;
         for (index, page) in block[..length].chunks(STEP).enumerate() {
-            let Some(Ok(bytes)) = page.get(..HEADER_BYTES).map(<&[u8; HEADER_BYTES]>::try_from) else {
+            let Some(Ok(bytes)) = page
+                .get(..HEADER_BYTES)
+                .map(<&[u8; HEADER_BYTES]>::try_from)
+            else {
                 continue;
             };
             let header = Header::from_bytes(bytes);
@@ -144,7 +148,11 @@ pub fn extract<W: Write>(
         }
         rings.push(ring);
     }
-    out.frame(FrameKind::End, NO_CORE, &[&end_payload(last, EndReason::Asked)])?;
+    out.frame(
+        FrameKind::End,
+        NO_CORE,
+        &[&end_payload(last, EndReason::Asked)],
+    )?;
     Ok(rings)
 }
 
@@ -176,15 +184,23 @@ impl Control {
     }
 
     fn reject(&self, block: &[u8; CONTROL_BYTES], header: &Header) -> Result<(), String> {
-        let (stored, computed) = (u32_at(block, 124), crc32_of([&block[8..40], &block[48..64]]));
+        let (stored, computed) = (
+            u32_at(block, 124),
+            crc32_of([&block[8..40], &block[48..64]]),
+        );
         if stored != computed {
-            return Err(format!("its control block's CRC is {stored:#010x}, its bytes have {computed:#010x}"));
+            return Err(format!(
+                "its control block's CRC is {stored:#010x}, its bytes have {computed:#010x}"
+            ));
         }
         let bytes = self.mask.wrapping_add(1);
         let fits = bytes.is_power_of_two()
             && (RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes)
             && u64::from(bytes.trailing_zeros()) == self.shift
-            && self.data.checked_add(bytes).is_some_and(|end| end <= header.region_bytes)
+            && self
+                .data
+                .checked_add(bytes)
+                .is_some_and(|end| end <= header.region_bytes)
             && self.head.is_multiple_of(EVENT_BYTES)
             && self.start.is_multiple_of(EVENT_BYTES);
         match fits && self.core < u32::from(NO_CORE) {
@@ -217,9 +233,13 @@ impl Control {
         let mut slots = vec![0; BATCH * SLOT];
         while position < end {
             // To the ring's own end, then on from its beginning.
-            let here = (slots.len() as u64).min(end - position).min(bytes - (position & self.mask));
+            let here = (slots.len() as u64)
+                .min(end - position)
+                .min(bytes - (position & self.mask));
             let slots = &mut slots[..here as usize];
-            image.seek(SeekFrom::Start(region.saturating_add(self.data) + (position & self.mask)))?;
+            image.seek(SeekFrom::Start(
+                region.saturating_add(self.data) + (position & self.mask),
+            ))?;
             let read = read_full(image, slots)?;
             // An image that ends early has no more than zeroes there, which fit no lap.
             slots[read..].fill(0);
@@ -243,7 +263,11 @@ impl Control {
             }
         }
         self.flush(&mut batch, first, &mut lost, out)?;
-        out.frame(FrameKind::Counts, self.core as u16, &[&counts_payload(ring.counts)])
+        out.frame(
+            FrameKind::Counts,
+            self.core as u16,
+            &[&counts_payload(ring.counts)],
+        )
     }
 
     fn flush<W: Write>(

@@ -23,13 +23,22 @@ pub struct Style {
 /// A duration as people write it: three digits behind the point, the unit that leaves at most three before it.
 #[must_use]
 pub fn duration(nanoseconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(1_000, "us"), (1_000_000, "ms"), (1_000_000_000, " s"), (60_000_000_000, " m")];
+    const UNITS: [(u64, &str); 4] = [
+        (1_000, "us"),
+        (1_000_000, "ms"),
+        (1_000_000_000, " s"),
+        (60_000_000_000, " m"),
+    ];
     let (unit, name) = UNITS
         .into_iter()
         .rev()
         .find(|(unit, _)| nanoseconds >= *unit)
         .unwrap_or(UNITS[0]);
-    format!("{}.{:03} {name}", nanoseconds / unit, nanoseconds % unit * 1_000 / unit)
+    format!(
+        "{}.{:03} {name}",
+        nanoseconds / unit,
+        nanoseconds % unit * 1_000 / unit
+    )
 }
 
 /// A path with each outermost list of generic arguments as `<...>`. What stands in `<T as Trait>` is no such list.
@@ -38,7 +47,8 @@ pub fn shorten(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let (mut depth, mut before) = (0_usize, ' ');
     for c in path.chars() {
-        let opens = c == '<' && (depth > 0 || before.is_alphanumeric() || matches!(before, '_' | ':'));
+        let opens =
+            c == '<' && (depth > 0 || before.is_alphanumeric() || matches!(before, '_' | ':'));
         match c {
             '<' if opens => {
                 if depth == 0 {
@@ -73,7 +83,13 @@ struct Printer<'a, W> {
 ///
 /// # Errors
 /// Those of the file and of `out`.
-pub fn replay(trace: &Trace, symbols: &Symbols, filter: &Filter, style: &Style, out: impl Write) -> io::Result<()> {
+pub fn replay(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    style: &Style,
+    out: impl Write,
+) -> io::Result<()> {
     let mut printer = Printer {
         out,
         symbols,
@@ -82,18 +98,34 @@ pub fn replay(trace: &Trace, symbols: &Symbols, filter: &Filter, style: &Style, 
         first: None,
         last: VecDeque::new(),
     };
-    let time = if style.timestamps { "       TIME  " } else { "" };
-    writeln!(printer.out, "#{time} DURATION  CPU  TASK           FUNCTION")?;
+    let time = if style.timestamps {
+        "       TIME  "
+    } else {
+        ""
+    };
+    writeln!(
+        printer.out,
+        "#{time} DURATION  CPU  TASK           FUNCTION"
+    )?;
     let unfinished = filter.play(trace, symbols, true, |shown| printer.show(shown))?;
     let Printer { mut out, last, .. } = printer;
     for line in last {
         writeln!(out, "{line}")?;
     }
     if !unfinished.is_empty() {
-        writeln!(out, "\n# not returned when the trace ends, from the outside in:")?;
+        writeln!(
+            out,
+            "\n# not returned when the trace ends, from the outside in:"
+        )?;
     }
     for call in unfinished {
-        writeln!(out, "# [{:>3}] {}{}", call.core, "  ".repeat(call.depth as usize), symbols.name(call.callsite))?;
+        writeln!(
+            out,
+            "# [{:>3}] {}{}",
+            call.core,
+            "  ".repeat(call.depth as usize),
+            symbols.name(call.callsite)
+        )?;
     }
     out.flush()
 }
@@ -101,35 +133,75 @@ pub fn replay(trace: &Trace, symbols: &Symbols, filter: &Filter, style: &Style, 
 impl<W: Write> Printer<'_, W> {
     fn show(&mut self, shown: Shown) -> io::Result<()> {
         match shown {
-            Shown::Leaf(leave) => self.call(&leave.call, Some(leave.duration), &format!("{}();", self.name(leave.call.callsite))),
+            Shown::Leaf(leave) => self.call(
+                &leave.call,
+                Some(leave.duration),
+                &format!("{}();", self.name(leave.call.callsite)),
+            ),
             Shown::Step(Step::Enter(call)) => {
-                let tail = if self.symbols.is_tail(call.parent) { " /* tail call */" } else { "" };
-                self.call(&call, None, &format!("{}() {{{tail}", self.name(call.callsite)))
+                let tail = if self.symbols.is_tail(call.parent) {
+                    " /* tail call */"
+                } else {
+                    ""
+                };
+                self.call(
+                    &call,
+                    None,
+                    &format!("{}() {{{tail}", self.name(call.callsite)),
+                )
             }
             Shown::Step(Step::Leave(leave)) => {
                 let Return { call, entered, .. } = leave;
-                let lost = if entered { "" } else { ", entered before the trace or what is missing of it" };
-                let at = Call { time: leave.time, core: leave.core, ..call };
-                self.call(&at, Some(leave.duration), &format!("}} /* {}{lost} */", self.name(call.callsite)))
+                let lost = if entered {
+                    ""
+                } else {
+                    ", entered before the trace or what is missing of it"
+                };
+                let at = Call {
+                    time: leave.time,
+                    core: leave.core,
+                    ..call
+                };
+                self.call(
+                    &at,
+                    Some(leave.duration),
+                    &format!("}} /* {}{lost} */", self.name(call.callsite)),
+                )
             }
             Shown::Step(Step::Function(call)) => {
-                let text = format!("{}(); /* from {} */", self.name(call.callsite), self.short(self.symbols.caller(call.parent)));
+                let text = format!(
+                    "{}(); /* from {} */",
+                    self.name(call.callsite),
+                    self.short(self.symbols.caller(call.parent))
+                );
                 self.call(&call, None, &text)
             }
             Shown::Step(Step::Abandoned(call, time)) => {
-                let text = format!("}} /* {}: its return is missing */", self.name(call.callsite));
+                let text = format!(
+                    "}} /* {}: its return is missing */",
+                    self.name(call.callsite)
+                );
                 self.call(&Call { time, ..call }, None, &text)
             }
-            Shown::Step(Step::Missing(core, events)) => self.note(core, &format!("{events} events are missing here")),
+            Shown::Step(Step::Missing(core, events)) => {
+                self.note(core, &format!("{events} events are missing here"))
+            }
             Shown::Step(Step::Switch(core, _, task)) => {
                 let text = format!("core {core} runs {}", self.task(task));
                 self.note(core, &text)
             }
             Shown::Step(Step::Other(item)) => match item.event.kind() {
                 Some(Type::Trigger) => {
-                    const ACTIONS: [&str; 7] = ["0", "off", "on", "snapshot", "dump", "stack", "halt"];
-                    let action = ACTIONS.get(item.event.upper() as usize).copied().unwrap_or("unknown");
-                    let text = format!("trigger {action} at {}", self.name(item.event.callsite_low()));
+                    const ACTIONS: [&str; 7] =
+                        ["0", "off", "on", "snapshot", "dump", "stack", "halt"];
+                    let action = ACTIONS
+                        .get(item.event.upper() as usize)
+                        .copied()
+                        .unwrap_or("unknown");
+                    let text = format!(
+                        "trigger {action} at {}",
+                        self.name(item.event.callsite_low())
+                    );
                     self.note(item.core, &text)
                 }
                 Some(Type::Stack) => {
@@ -138,18 +210,29 @@ impl<W: Write> Printer<'_, W> {
                 }
                 Some(Type::Data) => match item.event.data() {
                     Some(data) if data.kind == 2 => {
-                        let text = format!("  {:#x} {}", data.value, self.name((data.value as u32).wrapping_sub(4)));
+                        let text = format!(
+                            "  {:#x} {}",
+                            data.value,
+                            self.name((data.value as u32).wrapping_sub(4))
+                        );
                         self.note(item.core, &text)
                     }
                     Some(data) => {
-                        const KINDS: [&str; 4] = ["argument", "return value", "return address", "frame data"];
-                        let kind = KINDS.get(usize::from(data.kind)).copied().unwrap_or("data of an unknown kind");
+                        const KINDS: [&str; 4] =
+                            ["argument", "return value", "return address", "frame data"];
+                        let kind = KINDS
+                            .get(usize::from(data.kind))
+                            .copied()
+                            .unwrap_or("data of an unknown kind");
                         let text = format!("  {kind} {}: {:#x}", data.index, data.value);
                         self.note(item.core, &text)
                     }
                     None => Ok(()),
                 },
-                _ => self.note(item.core, &format!("event of reserved type {}", item.event.code())),
+                _ => self.note(
+                    item.core,
+                    &format!("event of reserved type {}", item.event.code()),
+                ),
             },
         }
     }
@@ -159,33 +242,61 @@ impl<W: Write> Printer<'_, W> {
     }
 
     fn short(&self, path: String) -> String {
-        if self.style.short { shorten(&path) } else { path }
+        if self.style.short {
+            shorten(&path)
+        } else {
+            path
+        }
     }
 
     fn task(&self, task: Task) -> String {
         match task {
             Task::Core(_) => "-".to_owned(),
-            Task::Id(id) => self.trace.tasks.get(&id).cloned().unwrap_or_else(|| format!("task {id}")),
+            Task::Id(id) => self
+                .trace
+                .tasks
+                .get(&id)
+                .cloned()
+                .unwrap_or_else(|| format!("task {id}")),
         }
     }
 
     fn call(&mut self, call: &Call, ticks: Option<u64>, text: &str) -> io::Result<()> {
-        let duration = ticks.map_or_else(String::new, |ticks| duration(self.symbols.nanoseconds(ticks)));
+        let duration = ticks.map_or_else(String::new, |ticks| {
+            duration(self.symbols.nanoseconds(ticks))
+        });
         let first = *self.first.get_or_insert(call.time);
         let time = match self.style.timestamps {
             true => {
                 let since = self.symbols.nanoseconds(call.time.saturating_sub(first));
-                format!("{:>4}.{:06} ", since / 1_000_000_000, since % 1_000_000_000 / 1_000)
+                format!(
+                    "{:>4}.{:06} ",
+                    since / 1_000_000_000,
+                    since % 1_000_000_000 / 1_000
+                )
             }
             false => String::new(),
         };
-        let (task, indent) = (self.task(call.task), "  ".repeat((call.depth as usize).min(100)));
-        self.line(format!("{time}{duration:>10} [{:>3}] {task:<12} | {indent}{text}", call.core))
+        let (task, indent) = (
+            self.task(call.task),
+            "  ".repeat((call.depth as usize).min(100)),
+        );
+        self.line(format!(
+            "{time}{duration:>10} [{:>3}] {task:<12} | {indent}{text}",
+            call.core
+        ))
     }
 
     fn note(&mut self, core: u16, text: &str) -> io::Result<()> {
-        let time = if self.style.timestamps { " ".repeat(12) } else { String::new() };
-        self.line(format!("{time}{:>10} [{core:>3}] {:<12} | /* {text} */", "", ""))
+        let time = if self.style.timestamps {
+            " ".repeat(12)
+        } else {
+            String::new()
+        };
+        self.line(format!(
+            "{time}{:>10} [{core:>3}] {:<12} | /* {text} */",
+            "", ""
+        ))
     }
 
     fn line(&mut self, line: String) -> io::Result<()> {

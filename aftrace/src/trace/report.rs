@@ -94,13 +94,19 @@ impl Row {
     }
 
     fn add(&mut self, ticks: u64, own: u64) {
-        self.min = if self.timed == 0 { ticks } else { self.min.min(ticks) };
+        self.min = if self.timed == 0 {
+            ticks
+        } else {
+            self.min.min(ticks)
+        };
         self.max = self.max.max(ticks);
         self.calls += 1;
         self.timed += 1;
         self.total = self.total.saturating_add(ticks);
         self.own = self.own.saturating_add(own);
-        self.squares = self.squares.saturating_add(u128::from(ticks) * u128::from(ticks));
+        self.squares = self
+            .squares
+            .saturating_add(u128::from(ticks) * u128::from(ticks));
         self.histogram.add(ticks);
     }
 }
@@ -140,10 +146,17 @@ impl Report {
         let unfinished = filter.play(trace, symbols, true, |shown| {
             match shown {
                 Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => {
-                    by_callsite.entry(leave.call.callsite).or_default().add(leave.duration, leave.own);
+                    by_callsite
+                        .entry(leave.call.callsite)
+                        .or_default()
+                        .add(leave.duration, leave.own);
                 }
-                Shown::Step(Step::Function(call)) => by_callsite.entry(call.callsite).or_default().calls += 1,
-                Shown::Step(Step::Abandoned(call, _)) => by_callsite.entry(call.callsite).or_default().unfinished += 1,
+                Shown::Step(Step::Function(call)) => {
+                    by_callsite.entry(call.callsite).or_default().calls += 1
+                }
+                Shown::Step(Step::Abandoned(call, _)) => {
+                    by_callsite.entry(call.callsite).or_default().unfinished += 1
+                }
                 Shown::Step(_) => {}
             }
             Ok(())
@@ -156,14 +169,21 @@ impl Report {
                 by_callsite.entry(call.callsite).or_default().unfinished += 1;
             }
         }
-        let rows = by_callsite.into_iter().map(|(low, row)| (symbols.name(low), row)).collect();
+        let rows = by_callsite
+            .into_iter()
+            .map(|(low, row)| (symbols.name(low), row))
+            .collect();
         Ok(Self { rows })
     }
 
     /// The rows in this order.
     #[must_use]
     pub fn sorted(&self, key: Key) -> Vec<(&str, &Row)> {
-        let mut rows: Vec<_> = self.rows.iter().map(|(name, row)| (name.as_str(), row)).collect();
+        let mut rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|(name, row)| (name.as_str(), row))
+            .collect();
         let value = |row: &Row| match key {
             Key::Total => row.total,
             Key::Own => row.own,
@@ -185,7 +205,13 @@ impl Report {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, symbols: &Symbols, key: Key, short: bool, mut out: impl Write) -> io::Result<()> {
+    pub fn write(
+        &self,
+        symbols: &Symbols,
+        key: Key,
+        short: bool,
+        mut out: impl Write,
+    ) -> io::Result<()> {
         let time = |ticks| duration(symbols.nanoseconds(ticks));
         writeln!(
             out,
@@ -193,13 +219,21 @@ impl Report {
             "TOTAL", "SELF", "CALLS", "MIN", "MAX", "MEAN", "DEVIATION", "P50", "P99"
         )?;
         for (name, row) in self.sorted(key) {
-            let name = if short { shorten(name) } else { name.to_owned() };
+            let name = if short {
+                shorten(name)
+            } else {
+                name.to_owned()
+            };
             let note = match row.unfinished {
                 0 => String::new(),
                 unfinished => format!("  ({unfinished} not returned)"),
             };
             if row.timed == 0 {
-                writeln!(out, "{:>10} {:>10} {:>9} {:66}  {name}{note}", "", "", row.calls, "")?;
+                writeln!(
+                    out,
+                    "{:>10} {:>10} {:>9} {:66}  {name}{note}",
+                    "", "", row.calls, ""
+                )?;
                 continue;
             }
             writeln!(
@@ -231,12 +265,18 @@ impl Report {
         mut out: impl Write,
     ) -> io::Result<()> {
         let nothing = Row::default();
-        let names: std::collections::BTreeSet<_> = self.rows.keys().chain(newer.rows.keys()).collect();
+        let names: std::collections::BTreeSet<_> =
+            self.rows.keys().chain(newer.rows.keys()).collect();
         let mut rows: Vec<_> = names
             .into_iter()
             .map(|name| {
-                let (old, new) = (self.rows.get(name).unwrap_or(&nothing), newer.rows.get(name).unwrap_or(&nothing));
-                let ns = |a, b| i128::from(newer_symbols.nanoseconds(b)) - i128::from(symbols.nanoseconds(a));
+                let (old, new) = (
+                    self.rows.get(name).unwrap_or(&nothing),
+                    newer.rows.get(name).unwrap_or(&nothing),
+                );
+                let ns = |a, b| {
+                    i128::from(newer_symbols.nanoseconds(b)) - i128::from(symbols.nanoseconds(a))
+                };
                 let calls = i128::from(new.calls) - i128::from(old.calls);
                 (name, ns(old.total, new.total), ns(old.own, new.own), calls)
             })
@@ -246,9 +286,18 @@ impl Report {
             let sign = if ns < 0 { '-' } else { '+' };
             format!("{sign}{}", duration(ns.unsigned_abs() as u64))
         };
-        writeln!(out, "{:>12} {:>12} {:>10}  FUNCTION", "TOTAL", "SELF", "CALLS")?;
+        writeln!(
+            out,
+            "{:>12} {:>12} {:>10}  FUNCTION",
+            "TOTAL", "SELF", "CALLS"
+        )?;
         for (name, total, own, calls) in rows {
-            writeln!(out, "{:>12} {:>12} {calls:>+10}  {name}", signed(total), signed(own))?;
+            writeln!(
+                out,
+                "{:>12} {:>12} {calls:>+10}  {name}",
+                signed(total),
+                signed(own)
+            )?;
         }
         out.flush()
     }

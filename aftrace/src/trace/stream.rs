@@ -70,7 +70,10 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// Those of the source.
-    #[allow(clippy::should_implement_trait, reason = "the piece borrows from the reader")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "the piece borrows from the reader"
+    )]
     pub fn next(&mut self) -> io::Result<Option<Piece<'_>>> {
         let offset = self.offset;
         let frame = loop {

@@ -20,7 +20,9 @@ pub enum SymbolError {
     #[error(transparent)]
     Elf(#[from] ElfError),
     /// Another build.
-    #[error("build id {kernel}, the trace was recorded by {trace}: give the kernel that ran (--any-build takes this one all the same)")]
+    #[error(
+        "build id {kernel}, the trace was recorded by {trace}: give the kernel that ran (--any-build takes this one all the same)"
+    )]
     OtherBuild {
         /// In the ELF file.
         kernel: String,
@@ -56,18 +58,24 @@ impl Symbols {
             });
         }
         let slide = header.text_start.wrapping_sub(header.link_start);
-        let symbols = kernel.functions().into_iter().map(|(address, bytes, name)| Symbol {
-            address: address.wrapping_add(slide),
-            bytes,
-            name,
-        });
+        let symbols = kernel
+            .functions()
+            .into_iter()
+            .map(|(address, bytes, name)| Symbol {
+                address: address.wrapping_add(slide),
+                bytes,
+                name,
+            });
         Ok(Self::new(symbols.collect(), *header))
     }
 
     fn new(mut symbols: Vec<Symbol>, header: Header) -> Self {
         symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
         symbols.dedup_by_key(|symbol| symbol.address);
-        Self { sorted: symbols, header }
+        Self {
+            sorted: symbols,
+            header,
+        }
     }
 
     /// All of them.
@@ -86,7 +94,9 @@ impl Symbols {
     #[must_use]
     pub fn function(&self, low: u32) -> Option<&Symbol> {
         let address = self.header.text_address(low);
-        let after = self.sorted.partition_point(|symbol| symbol.address <= address);
+        let after = self
+            .sorted
+            .partition_point(|symbol| symbol.address <= address);
         let symbol = self.sorted.get(after.checked_sub(1)?)?;
         let inside = symbol.bytes == 0 || address - symbol.address < u64::from(symbol.bytes);
         inside.then_some(symbol)
@@ -124,7 +134,9 @@ impl Symbols {
         match (SECOND.is_multiple_of(frequency), ticks.checked_mul(SECOND)) {
             (true, _) => ticks.saturating_mul(SECOND / frequency),
             (false, Some(product)) => product / frequency,
-            (false, None) => (u128::from(ticks) * u128::from(SECOND) / u128::from(frequency)) as u64,
+            (false, None) => {
+                (u128::from(ticks) * u128::from(SECOND) / u128::from(frequency)) as u64
+            }
         }
     }
 }

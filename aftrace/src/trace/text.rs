@@ -14,7 +14,14 @@ use super::symbols::Symbols;
 pub fn comm(trace: &Trace, task: Task) -> (String, u32) {
     match task {
         Task::Core(_) => ("<idle>".to_owned(), 0),
-        Task::Id(id) => (trace.tasks.get(&id).cloned().unwrap_or_else(|| "<...>".to_owned()), id),
+        Task::Id(id) => (
+            trace
+                .tasks
+                .get(&id)
+                .cloned()
+                .unwrap_or_else(|| "<...>".to_owned()),
+            id,
+        ),
     }
 }
 
@@ -22,9 +29,18 @@ pub fn comm(trace: &Trace, task: Task) -> (String, u32) {
 ///
 /// # Errors
 /// Those of the file and of `out`.
-pub fn function(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl Write) -> io::Result<()> {
+pub fn function(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    mut out: impl Write,
+) -> io::Result<()> {
     let (events, cores) = (trace.events(), trace.header.cpus);
-    let written = trace.cores.values().filter_map(|core| core.counts.map(|counts| counts.written)).sum::<u64>();
+    let written = trace
+        .cores
+        .values()
+        .filter_map(|core| core.counts.map(|counts| counts.written))
+        .sum::<u64>();
     write!(
         out,
         "# tracer: function\n#\n# entries-in-buffer/entries-written: {events}/{}   #P:{cores}\n#\n\
@@ -52,7 +68,9 @@ pub fn function(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl
                 symbols.caller(call.parent),
             )
         }
-        Shown::Step(Step::Missing(core, events)) => writeln!(out, "CPU:{core} [LOST {events} EVENTS]"),
+        Shown::Step(Step::Missing(core, events)) => {
+            writeln!(out, "CPU:{core} [LOST {events} EVENTS]")
+        }
         _ => Ok(()),
     })?;
     out.flush()
@@ -62,13 +80,22 @@ pub fn function(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl
 ///
 /// # Errors
 /// Those of the file and of `out`.
-pub fn function_graph(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl Write) -> io::Result<()> {
+pub fn function_graph(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    mut out: impl Write,
+) -> io::Result<()> {
     const NO_DURATION: &str = "              |  ";
     write!(
         out,
         "# tracer: function_graph\n#\n# CPU  DURATION                  FUNCTION CALLS\n# |     |   |                     |   |   |   |\n"
     )?;
-    let last = trace.cores.last_key_value().map_or(0, |(core, _)| *core).max(trace.header.cpus.saturating_sub(1) as u16);
+    let last = trace
+        .cores
+        .last_key_value()
+        .map_or(0, |(core, _)| *core)
+        .max(trace.header.cpus.saturating_sub(1) as u16);
     let width = last.to_string().len();
     let indent = |call: &Call| "  ".repeat((call.depth as usize).min(50));
     let mut running = BTreeMap::<u16, Task>::new();
@@ -76,7 +103,9 @@ pub fn function_graph(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out
         let (core, task) = match shown {
             Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => (leave.core, leave.call.task),
             Shown::Step(Step::Enter(call) | Step::Function(call)) => (call.core, call.task),
-            Shown::Step(Step::Missing(core, events)) => return writeln!(out, "CPU:{core} [LOST {events} EVENTS]"),
+            Shown::Step(Step::Missing(core, events)) => {
+                return writeln!(out, "CPU:{core} [LOST {events} EVENTS]");
+            }
             Shown::Step(_) => return Ok(()),
         };
         if let Some(before) = running.insert(core, task)
@@ -102,7 +131,12 @@ pub fn function_graph(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out
                 writeln!(out, "{time}|  {}}}{name}", indent(&leave.call))
             }
             Shown::Step(Step::Enter(call)) => {
-                writeln!(out, "{NO_DURATION}{}{}() {{", indent(&call), symbols.name(call.callsite))
+                writeln!(
+                    out,
+                    "{NO_DURATION}{}{}() {{",
+                    indent(&call),
+                    symbols.name(call.callsite)
+                )
             }
             Shown::Step(Step::Function(call)) => writeln!(
                 out,
@@ -127,7 +161,10 @@ fn graph_duration(nanoseconds: u64) -> String {
         (100_000, '!'),
         (10_000, '+'),
     ];
-    let mark = MARKS.into_iter().find(|(limit, _)| nanoseconds > *limit).map_or(' ', |(_, mark)| mark);
+    let mark = MARKS
+        .into_iter()
+        .find(|(limit, _)| nanoseconds > *limit)
+        .map_or(' ', |(_, mark)| mark);
     let mut number = (nanoseconds / 1_000).to_string();
     if number.len() < 7 {
         let rest = format!("{:03}", nanoseconds % 1_000);

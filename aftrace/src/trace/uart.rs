@@ -107,7 +107,9 @@ impl Demultiplexer {
 
     fn finish(&mut self, out: &mut impl FnMut(Output)) -> bool {
         let mut held = std::mem::take(&mut self.held);
-        let length = (held.len() as u64 == self.bytes).then(|| cobs_decode(&mut held)).flatten();
+        let length = (held.len() as u64 == self.bytes)
+            .then(|| cobs_decode(&mut held))
+            .flatten();
         let whole = length.is_some_and(|length| {
             held.truncate(length);
             is_one_frame(&held)

@@ -22,13 +22,25 @@ fn thread(task: Task) -> u64 {
 ///
 /// # Errors
 /// Those of the file and of `out`.
-pub fn write(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl Write) -> io::Result<()> {
+pub fn write(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    mut out: impl Write,
+) -> io::Result<()> {
     write!(out, "{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
-    write!(out, "{{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{{\"name\":\"kernel\"}}}}")?;
+    write!(
+        out,
+        "{{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{{\"name\":\"kernel\"}}}}"
+    )?;
     let mut tasks = BTreeSet::new();
     let mut event = |out: &mut dyn Write, call: &Call, phase: &str, duration: Option<u64>| {
         tasks.insert(call.task);
-        write!(out, ",\n{{\"ph\":\"{phase}\",\"pid\":1,\"tid\":{},\"ts\":", thread(call.task))?;
+        write!(
+            out,
+            ",\n{{\"ph\":\"{phase}\",\"pid\":1,\"tid\":{},\"ts\":",
+            thread(call.task)
+        )?;
         microseconds(out, symbols.nanoseconds(call.time))?;
         if let Some(ticks) = duration {
             write!(out, ",\"dur\":")?;
@@ -41,7 +53,9 @@ pub fn write(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl Wr
         write!(out, ",\"name\":{name},\"args\":{{\"cpu\":{}}}}}", call.core)
     };
     let unfinished = filter.play(trace, symbols, true, |shown| match shown {
-        Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => event(&mut out, &leave.call, "X", Some(leave.duration)),
+        Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => {
+            event(&mut out, &leave.call, "X", Some(leave.duration))
+        }
         Shown::Step(Step::Function(call)) => event(&mut out, &call, "i", None),
         Shown::Step(_) => Ok(()),
     })?;
@@ -51,11 +65,18 @@ pub fn write(trace: &Trace, symbols: &Symbols, filter: &Filter, mut out: impl Wr
     for task in tasks {
         let name = match task {
             Task::Core(core) => format!("core {core}"),
-            Task::Id(id) => trace.tasks.get(&id).cloned().unwrap_or_else(|| format!("task {id}")),
+            Task::Id(id) => trace
+                .tasks
+                .get(&id)
+                .cloned()
+                .unwrap_or_else(|| format!("task {id}")),
         };
         let name = serde_json::to_string(&name).map_err(io::Error::other)?;
         let thread = thread(task);
-        write!(out, ",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{thread},\"name\":\"thread_name\",\"args\":{{\"name\":{name}}}}}")?;
+        write!(
+            out,
+            ",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{thread},\"name\":\"thread_name\",\"args\":{{\"name\":{name}}}}}"
+        )?;
     }
     writeln!(out, "]}}")?;
     out.flush()

@@ -48,7 +48,10 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
     filter.play(trace, symbols, true, |shown| {
         match shown {
             Shown::Leaf(leave) => {
-                let above = open.get(&leave.call.task).and_then(|stack| stack.last().copied()).unwrap_or(ROOT);
+                let above = open
+                    .get(&leave.call.task)
+                    .and_then(|stack| stack.last().copied())
+                    .unwrap_or(ROOT);
                 let path = paths.below(above, leave.call.callsite);
                 paths.nodes[path].2 += leave.own;
             }
@@ -57,7 +60,9 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
                 let path = paths.below(stack.last().copied().unwrap_or(ROOT), call.callsite);
                 stack.push(path);
             }
-            Shown::Step(Step::Leave(Return { call, entered, own, .. })) => {
+            Shown::Step(Step::Leave(Return {
+                call, entered, own, ..
+            })) => {
                 let path = match entered {
                     true => open.entry(call.task).or_default().pop(),
                     false => Some(paths.below(ROOT, call.callsite)),
@@ -67,14 +72,21 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
             Shown::Step(Step::Abandoned(call, _)) => {
                 open.entry(call.task).or_default().pop();
             }
-            Shown::Step(Step::Function(call)) => *functions.entry((call.parent, call.callsite)).or_default() += 1,
+            Shown::Step(Step::Function(call)) => {
+                *functions.entry((call.parent, call.callsite)).or_default() += 1
+            }
             Shown::Step(_) => {}
         }
         Ok(())
     })?;
     let name = |callsite| symbols.name(callsite).replace(';', ":");
     let mut found = std::collections::BTreeMap::<String, u64>::new();
-    for &(mut above, callsite, ticks) in paths.nodes.iter().skip(1).filter(|(_, _, ticks)| *ticks > 0) {
+    for &(mut above, callsite, ticks) in paths
+        .nodes
+        .iter()
+        .skip(1)
+        .filter(|(_, _, ticks)| *ticks > 0)
+    {
         let mut names = vec![name(callsite)];
         while above != ROOT {
             names.push(name(paths.nodes[above].1));
@@ -84,10 +96,17 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
         *found.entry(names.join(";")).or_default() += symbols.nanoseconds(ticks);
     }
     for ((parent, callsite), calls) in functions {
-        let path = format!("{};{}", symbols.caller(parent).replace(';', ":"), name(callsite));
+        let path = format!(
+            "{};{}",
+            symbols.caller(parent).replace(';', ":"),
+            name(callsite)
+        );
         *found.entry(path).or_default() += calls;
     }
-    Ok(found.into_iter().map(|(path, value)| format!("{path} {value}")).collect())
+    Ok(found
+        .into_iter()
+        .map(|(path, value)| format!("{path} {value}"))
+        .collect())
 }
 
 /// Draws the lines as a flame graph.
@@ -96,10 +115,13 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
 /// There is nothing to draw, or `out` fails.
 pub fn flame_graph(lines: &[String], title: &str, out: impl Write) -> io::Result<()> {
     if lines.is_empty() {
-        return Err(io::Error::other("no call in the trace that a flame graph could show: it needs function graph events"));
+        return Err(io::Error::other(
+            "no call in the trace that a flame graph could show: it needs function graph events",
+        ));
     }
     let mut options = inferno::flamegraph::Options::default();
     options.title = title.to_owned();
     options.count_name = "ns".to_owned();
-    inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out).map_err(io::Error::other)
+    inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)
+        .map_err(io::Error::other)
 }

@@ -1,0 +1,170 @@
+//! The arguments that the verbs on traces share.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aftrace::trace::file::Trace;
+use aftrace::trace::filter::Filter;
+use aftrace::trace::symbols::Symbols;
+use clap::{Args, ValueEnum};
+
+use crate::INCOMPLETE;
+
+/// The trace and the names in it.
+#[derive(Args)]
+pub struct Input {
+    /// The trace, a .aft file
+    pub trace: PathBuf,
+    /// The kernel that recorded it, for the names; without it, those that the trace brings along
+    #[arg(long, value_name = "KERNEL")]
+    pub elf: Option<PathBuf>,
+    /// Take the names although the kernel's build id is not the trace's
+    #[arg(long, requires = "elf")]
+    pub any_build: bool,
+}
+
+/// What to look at.
+#[derive(Args)]
+pub struct Select {
+    /// Only functions that the glob matches, and what they call (repeat for more)
+    #[arg(short = 'F', long, value_name = "GLOB", value_parser = crate::parse_glob)]
+    filter: Vec<String>,
+    /// Not the functions that the glob matches, nor what they call (repeat for more)
+    #[arg(short = 'N', long, value_name = "GLOB", value_parser = crate::parse_glob)]
+    notrace: Vec<String>,
+    /// Only calls by functions that the glob matches (repeat for more)
+    #[arg(short = 'C', long, value_name = "GLOB", value_parser = crate::parse_glob)]
+    caller: Vec<String>,
+    /// Only this many levels of calls
+    #[arg(short = 'D', long, value_name = "LEVELS", default_value_t = u32::MAX, hide_default_value = true)]
+    depth: u32,
+    /// Only calls that took at least this long: 500ns, 10us, 1.5ms, 2s
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_time)]
+    time_filter: Option<u64>,
+    /// Only what happened between these times, in seconds of the kernel's clock: 1.5~2.25, ~3, 4~
+    #[arg(short = 'r', long, value_name = "FROM~TO", value_parser = parse_range)]
+    time_range: Option<(u64, u64)>,
+    /// Only these cores: 0,2
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    core: Option<Vec<u16>>,
+}
+
+/// Another program's format.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Format {
+    /// Chrome's JSON, for Perfetto's page and speedscope
+    #[arg(long)]
+    pub chrome: bool,
+    /// Folded stacks with nanoseconds, for flame graph programs and speedscope
+    #[arg(long)]
+    pub folded: bool,
+    /// A flame graph
+    #[arg(long, value_name = "OUT.SVG")]
+    pub flamegraph: Option<PathBuf>,
+    /// As Linux's tracer prints it
+    #[arg(long, value_name = "TRACER", num_args = 0..=1, default_missing_value = "function_graph")]
+    pub text: Option<Tracer>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Tracer {
+    #[value(name = "function")]
+    Function,
+    #[value(name = "function_graph")]
+    FunctionGraph,
+}
+
+fn parse_time(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ns" | "" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        other => return Err(format!("unit {other:?}: use ns, us, ms or s")),
+    };
+    match digits.parse::<f64>() {
+        Ok(number) if number >= 0.0 => Ok((number * unit) as u64),
+        _ => Err("not a time: 500ns, 10us, 1.5ms, 2s".to_owned()),
+    }
+}
+
+/// Nanoseconds.
+fn parse_range(text: &str) -> Result<(u64, u64), String> {
+    let (from, to) = text
+        .split_once('~')
+        .ok_or("two times with ~ between: 1.5~2.25")?;
+    let seconds = |text: &str, other| match text {
+        "" => Ok(other),
+        text => text
+            .parse::<f64>()
+            .map(|seconds| (seconds * 1e9) as u64)
+            .map_err(|error| format!("{text}: {error}")),
+    };
+    Ok((seconds(from, 0)?, seconds(to, u64::MAX)?))
+}
+
+impl Select {
+    pub fn filter(&self, frequency: u64) -> Filter {
+        let ticks = |ns: u64| match ns {
+            u64::MAX => u64::MAX,
+            ns => u64::try_from(u128::from(ns) * u128::from(frequency.max(1)) / 1_000_000_000)
+                .unwrap_or(u64::MAX),
+        };
+        let (from, to) = self.time_range.unwrap_or((0, u64::MAX));
+        Filter {
+            functions: self.filter.clone(),
+            hidden: self.notrace.clone(),
+            callers: self.caller.clone(),
+            depth: self.depth,
+            minimum: ticks(self.time_filter.unwrap_or(0)),
+            time: ticks(from)..=ticks(to),
+            cores: self.core.clone(),
+        }
+    }
+}
+
+pub fn at<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> String {
+    move |error| format!("{}: {error}", path.display())
+}
+
+impl Input {
+    pub fn open(&self) -> Result<(Trace, Symbols), Box<dyn Error>> {
+        let trace = Trace::open(&self.trace).map_err(at(&self.trace))?;
+        let symbols = match &self.elf {
+            Some(path) => {
+                let kernel = fs::read(path).map_err(at(path))?;
+                Symbols::of_kernel(&kernel, &trace.header, self.any_build).map_err(at(path))?
+            }
+            None => Symbols::of_trace(&trace),
+        };
+        if symbols.all().is_empty() {
+            eprintln!(
+                "aftrace: {}: no names in the trace: addresses are shown; give the kernel with --elf",
+                self.trace.display()
+            );
+        }
+        Ok((trace, symbols))
+    }
+
+    /// Names what is damaged; the exit code says so, too.
+    pub fn verdict(&self, trace: &Trace) -> ExitCode {
+        for damage in &trace.damage {
+            let path = self.trace.display();
+            eprintln!(
+                "aftrace: {path}: at offset {} {} bytes are no frame; passed over",
+                damage.offset, damage.bytes
+            );
+        }
+        for offset in &trace.malformed {
+            eprintln!(
+                "aftrace: {}: the frame at offset {offset} does not fit its kind; passed over",
+                self.trace.display()
+            );
+        }
+        ExitCode::from(if trace.is_damaged() { INCOMPLETE } else { 0 })
+    }
+}
