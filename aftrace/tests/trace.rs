@@ -95,7 +95,7 @@ fn an_overwritten_prefix_loses_no_duration() {
         .filter(|event| event.kind() == Some(Type::Exit))
         .map(|event| u64::from(event.upper()))
         .sum();
-    let bytes = file(&[cut.clone()], 50);
+    let bytes = file(std::slice::from_ref(&cut), 50);
     let all = sums(&bytes, &Filter::default());
     assert_eq!(all.values().map(|sum| sum.0).sum::<u64>(), exits as u64);
     assert_eq!(all.values().map(|sum| sum.1).sum::<u64>(), ticks);
@@ -121,7 +121,7 @@ fn the_own_time_of_an_unseen_call_is_what_was_seen_of_it() {
 #[test]
 fn recursion_with_a_lost_pair_pairs_by_duration() {
     // f at 10, then [EXIT f, ENTRY f lost], EXIT of the second at 50 which took 20.
-    let events = vec![
+    let events = [
         event(Type::Entry, 10, callsite(0), 0),
         event(Type::Exit, 50, callsite(0), 20),
     ];

@@ -1,0 +1,80 @@
+//! The verbs on traces: exit codes, and what they say of damage.
+
+mod kernel;
+
+use std::process::Command;
+
+use kernel::{Core, file};
+
+fn aftrace(arguments: &[&str], directory: &std::path::Path) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_aftrace"))
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn the_exit_code_tells_whole_from_damaged_from_foreign() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let whole = file(&[Core::new(1).run(40).events], 100);
+    let mut damaged = whole.clone();
+    let middle = whole.len() / 2;
+    damaged[middle] ^= 0x40;
+    std::fs::write(path.join("whole.aft"), &whole).unwrap();
+    std::fs::write(path.join("damaged.aft"), &damaged).unwrap();
+    std::fs::write(path.join("foreign.aft"), b"something else").unwrap();
+    for verb in [
+        &["replay"][..],
+        &["report"],
+        &["info"],
+        &["dump", "--chrome"],
+        &["dump", "--folded"],
+        &["dump", "--text"],
+    ] {
+        let run = |name| aftrace(&[verb, &[name]].concat(), path);
+        let (code, out, err) = run("whole.aft");
+        assert!(
+            code == 0 && err.is_empty() && out.lines().count() > 3,
+            "{verb:?}: {err}"
+        );
+        let (code, out, err) = run("damaged.aft");
+        assert!(
+            code == 3 && out.lines().count() > 3,
+            "{verb:?}: {code} {err}"
+        );
+        assert!(
+            err.contains("damaged.aft: at offset ") && err.contains(" bytes are no frame"),
+            "{err}"
+        );
+        let (code, out, err) = run("foreign.aft");
+        assert!(
+            code == 2 && out.is_empty() && err.contains("give a .aft file"),
+            "{verb:?}: {err}"
+        );
+    }
+    let (code, out, _) = aftrace(&["report", "whole.aft", "--diff", "whole.aft"], path);
+    assert!(
+        code == 0
+            && out
+                .lines()
+                .skip(1)
+                .all(|line| line.contains("+0.000 us") && line.contains(" +0  ")),
+        "{out}"
+    );
+    let (_, all, _) = aftrace(&["replay", "whole.aft"], path);
+    let (_, tail, _) = aftrace(&["replay", "--tail", "3", "whole.aft"], path);
+    assert!(
+        tail.lines()
+            .skip(1)
+            .eq(all.lines().skip(all.lines().count() - 3)),
+        "{tail}"
+    );
+}
