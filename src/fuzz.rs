@@ -1,4 +1,4 @@
-//! Fuzz harness of the parsers that are not public: the records section and filters. `cargo test` and `fuzz/` call it.
+//! Fuzz harness of the parsers that are not public: the records section and filters. `cargo test` calls it.
 //!
 //! Each function panics where a promise is broken, and says whether anything was accepted.
 #![forbid(unsafe_code)]

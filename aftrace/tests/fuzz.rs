@@ -1,4 +1,4 @@
-//! Hostile inputs for every parser: deterministic mutations of good ones. `fuzz/` runs the same harness longer.
+//! Hostile inputs for every parser: deterministic mutations of good ones.
 
 mod fixture;
 #[path = "../../fuzz/harness/kernel.rs"]

@@ -1,4 +1,4 @@
-//! Hostile records sections and filters: deterministic mutations of good ones. `fuzz/` runs the same harness longer.
+//! Hostile records sections and filters: deterministic mutations of good ones.
 #![forbid(unsafe_code)]
 
 use crate::fuzz::{TABLE_HEADER, filter, table};
