@@ -65,7 +65,7 @@ pub struct Format {
     #[arg(long, value_name = "OUT.SVG")]
     pub flamegraph: Option<PathBuf>,
     /// As Linux's tracer prints it
-    #[arg(long, value_name = "TRACER", num_args = 0..=1, default_missing_value = "function_graph")]
+    #[arg(long, value_name = "TRACER", num_args = 0..=1, require_equals = true, default_missing_value = "function_graph")]
     pub text: Option<Tracer>,
 }
 
