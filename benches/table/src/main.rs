@@ -20,7 +20,7 @@ use virt::platform::Virt;
 use virt::println;
 
 virt::entry!(main);
-aarch64_ftrace::reserve_names!(64 * 1024);
+aarch64_ftrace::reserve_names!(128 * 1024);
 
 static FTRACE: Ftrace = Ftrace::new(&Virt);
 const CALLS: u64 = 100_000;
