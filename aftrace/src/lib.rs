@@ -13,5 +13,3 @@ mod grammar;
 pub mod names;
 pub mod run;
 pub mod trace;
-#[doc(hidden)]
-pub mod wire;

@@ -4,11 +4,11 @@ mod kernel;
 
 use std::io::Cursor;
 
+use aarch64_ftrace::trace::CobsEncoder;
 use aarch64_ftrace::trace::{Event, Type, crc32_of};
 use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::stream::{Damage, Piece, Reader};
 use aftrace::trace::uart::{Demultiplexer, Output};
-use aftrace::wire::CobsEncoder;
 use kernel::{Core, callsite, file, header, opened};
 use proptest::prelude::*;
 
@@ -94,7 +94,7 @@ fn a_console_gives_its_text_and_its_frames() {
     let mut one = Vec::new();
     let mut out = FrameWriter::new(&mut one);
     out.frame(
-        aftrace::wire::FrameKind::Header,
+        aarch64_ftrace::trace::FrameKind::Header,
         0xffff,
         &[&header(1).to_bytes()],
     )

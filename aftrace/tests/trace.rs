@@ -127,9 +127,9 @@ fn recursion_with_a_lost_pair_pairs_by_duration() {
     ];
     let mut bytes = file(&[events[..1].to_vec()], 4);
     let mut out = FrameWriter::new(&mut bytes);
-    let head = aftrace::wire::events_head(3, 2);
+    let head = aarch64_ftrace::trace::events_head(3, 2);
     out.frame(
-        aftrace::wire::FrameKind::Events,
+        aarch64_ftrace::trace::FrameKind::Events,
         0,
         &[&head, &events[1].to_bytes()],
     )

@@ -6,7 +6,7 @@ use std::io;
 use rustc_hash::FxHashMap;
 
 use super::play::{Events, Item};
-use crate::wire::Type;
+use aarch64_ftrace::trace::Type;
 
 /// Who runs. Cores that never said which task they run, or that idle (task 0), are a task of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::play::{Cursor, Events};
 use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
-use crate::wire::{
+use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
 };
 

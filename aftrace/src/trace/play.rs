@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use super::file::Span;
 use super::stream::u64_at;
-use crate::wire::{EVENT_BYTES, Event};
+use aarch64_ftrace::trace::{EVENT_BYTES, Event};
 
 const SLOT: usize = EVENT_BYTES as usize;
 

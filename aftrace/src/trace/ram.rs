@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::stream::{u32_at, u64_at};
-use crate::wire::{
+use aarch64_ftrace::trace::{
     CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header,
     HeaderError, NO_CORE, RING_BYTES_MAX, RING_BYTES_MIN, counts_payload, crc32_of, end_payload,
     events_head, frame_head,

@@ -7,7 +7,7 @@ use super::calls::{Call, Return, Step, Task};
 use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
-use crate::wire::Type;
+use aarch64_ftrace::trace::Type;
 
 /// How to show it.
 #[derive(Clone, Debug, Default)]

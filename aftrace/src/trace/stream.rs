@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::wire::{FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX};
+use aarch64_ftrace::trace::{FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX};
 
 const MAGIC: &[u8; 4] = b"AFT\xf1";
 const FRAME_MAX: usize = FRAME_HEAD_BYTES + PAYLOAD_BYTES_MAX as usize;

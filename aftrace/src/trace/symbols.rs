@@ -2,7 +2,7 @@
 
 use super::file::{Symbol, Trace};
 use crate::elf::{ElfError, Kernel};
-use crate::wire::Header;
+use aarch64_ftrace::trace::Header;
 
 /// Functions by address, as the kernel ran.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Takes a console apart that carries text and frames: `00 01`, a frame in COBS, `00` (docs/trace-format.md, section 3).
 
-use crate::wire::{FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX, cobs_decode};
+use aarch64_ftrace::trace::{FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX, cobs_decode};
 
 /// Bytes of the longest frame in COBS: one more for each run of 254.
 const LONGEST: usize = {
@@ -128,7 +128,7 @@ impl Demultiplexer {
 
 fn is_one_frame(bytes: &[u8]) -> bool {
     matches!(
-        crate::wire::Frame::parse(bytes),
+        aarch64_ftrace::trace::Frame::parse(bytes),
         Ok((_, length)) if length == bytes.len()
     )
 }

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use aarch64_ftrace::trace::{Event, Header, Type};
-use aftrace::trace::ram::FrameWriter;
-use aftrace::wire::{
+use aarch64_ftrace::trace::{
     EndReason, FrameCounts, FrameKind, NO_CORE, counts_payload, end_payload, events_head,
 };
+use aarch64_ftrace::trace::{Event, Header, Type};
+use aftrace::trace::ram::FrameWriter;
 
 pub const TEXT: u64 = 0xffff_0000_4020_0000;
 pub const RETURN: u64 = TEXT + 0x8000;
