@@ -1,7 +1,7 @@
 //! What counting and timing cost a call of an empty function.
 
 use crate::measure::{Cost, Meter};
-use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister};
+use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister, wall};
 use aarch64_ftrace::{Count, CounterLine, Ops, Profile, ReturnFrame, ReturnStack};
 use alloc::vec::Vec;
 use virt::println;
@@ -41,7 +41,6 @@ fn row(meter: Meter, bench: &str, ops: &'static Ops, base: Cost) {
     meter.calls(function, CALLS / 10);
     let cost = meter.calls(function, CALLS);
     unregister(ops);
-    let ns = cost.ns / CALLS as f32;
     if virt::pmu::has_instructions() {
         println!(
             r#"{{"bench":"{bench}","target":"{TARGET}","insns_per_call":{:.1},"overhead_insns":{:.1}}}"#,
@@ -49,5 +48,5 @@ fn row(meter: Meter, bench: &str, ops: &'static Ops, base: Cost) {
             per_call(cost) - per_call(base)
         );
     }
-    println!(r#"{{"bench":"{bench}_wall","target":"{TARGET}","ns_per_call":{ns:.2}}}"#);
+    wall(bench, cost);
 }

@@ -152,6 +152,15 @@ fn row(guard: bool, relevant: usize, irrelevant: usize, cost: Cost, base: Cost) 
     );
 }
 
+/// The row of time beside the row of instructions named `bench`.
+fn wall(bench: &str, cost: Cost) {
+    println!(
+        r#"{{"bench":"{bench}_wall","target":"{TARGET}","ns_per_call":{:.2},"cycles_per_call":{:.2}}}"#,
+        cost.ns / CALLS as f32,
+        cost.cycles as f32 / CALLS as f32
+    );
+}
+
 fn direct(meter: Meter, ops: &'static Ops, via: &str, base: Cost) {
     register(ops, tracee as *const () as usize);
     let cost = meter.calls(tracee as *const () as usize, CALLS);

@@ -1,7 +1,7 @@
 //! What recording costs: each built-in recorder alone on the trivial function.
 
 use crate::measure::{Cost, Meter};
-use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister};
+use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister, wall};
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
 use aarch64_ftrace::{Mode, Ops, ReturnFrame, ReturnStack, trace};
 use alloc::vec::Vec;
@@ -72,6 +72,5 @@ fn recorder(meter: Meter, base: Cost, name: &str, ops: &'static Ops) {
             r#"{{"bench":"{name}","target":"{TARGET}","insns_per_call":{insns:.1},"overhead_insns":{overhead:.1},"event_bytes":{bytes}}}"#
         );
     }
-    let ns = cost.ns / CALLS as f32;
-    println!(r#"{{"bench":"{name}_wall","target":"{TARGET}","ns_per_call":{ns:.2}}}"#);
+    wall(name, cost);
 }
