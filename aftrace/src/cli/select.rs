@@ -2,15 +2,15 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::INCOMPLETE;
+use super::{INCOMPLETE, at};
 
 /// The trace and the names in it.
 #[derive(Args)]
@@ -29,13 +29,13 @@ pub struct Input {
 #[derive(Args)]
 pub struct Select {
     /// Only functions that the glob matches, and what they call (repeat for more)
-    #[arg(short = 'F', long, value_name = "GLOB", value_parser = crate::parse_glob)]
+    #[arg(short = 'F', long, value_name = "GLOB", value_parser = super::parse_glob)]
     filter: Vec<String>,
     /// Not the functions that the glob matches, nor what they call (repeat for more)
-    #[arg(short = 'N', long, value_name = "GLOB", value_parser = crate::parse_glob)]
+    #[arg(short = 'N', long, value_name = "GLOB", value_parser = super::parse_glob)]
     notrace: Vec<String>,
     /// Only calls by functions that the glob matches (repeat for more)
-    #[arg(short = 'C', long, value_name = "GLOB", value_parser = crate::parse_glob)]
+    #[arg(short = 'C', long, value_name = "GLOB", value_parser = super::parse_glob)]
     caller: Vec<String>,
     /// Only this many levels of calls
     #[arg(short = 'D', long, value_name = "LEVELS", default_value_t = u32::MAX, hide_default_value = true)]
@@ -49,32 +49,6 @@ pub struct Select {
     /// Only these cores: 0,2
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     core: Option<Vec<u16>>,
-}
-
-/// Another program's format.
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-pub struct Format {
-    /// Chrome's JSON, for Perfetto's page and speedscope
-    #[arg(long)]
-    pub chrome: bool,
-    /// Folded stacks with nanoseconds, for flame graph programs and speedscope
-    #[arg(long)]
-    pub folded: bool,
-    /// A flame graph
-    #[arg(long, value_name = "OUT.SVG")]
-    pub flamegraph: Option<PathBuf>,
-    /// As Linux's tracer prints it
-    #[arg(long, value_name = "TRACER", num_args = 0..=1, require_equals = true, default_missing_value = "function_graph")]
-    pub text: Option<Tracer>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Tracer {
-    #[value(name = "function")]
-    Function,
-    #[value(name = "function_graph")]
-    FunctionGraph,
 }
 
 fn parse_time(text: &str) -> Result<u64, String> {
@@ -125,10 +99,6 @@ impl Select {
             cores: self.core.clone(),
         }
     }
-}
-
-pub fn at<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> String {
-    move |error| format!("{}: {error}", path.display())
 }
 
 impl Input {

@@ -1,0 +1,28 @@
+//! Completions for shells.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _};
+
+use super::{Arguments, EXIT_CODES, Outcome};
+
+/// Print completions for a shell: aftrace completions bash > /etc/bash_completion.d/aftrace
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Completions {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+impl Completions {
+    pub fn run(&self) -> Outcome {
+        clap_complete::generate(
+            self.shell,
+            &mut Arguments::command(),
+            "aftrace",
+            &mut io::stdout(),
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}

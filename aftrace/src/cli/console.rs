@@ -1,0 +1,65 @@
+//! Takes the trace out of a console.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aftrace::trace::uart::{self, Output};
+use clap::Args;
+
+use super::{EXIT_CODES, FAILED, INCOMPLETE, Outcome, at, stdout};
+
+/// Take the trace out of a recorded console
+///
+/// Prints the text in between.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Console {
+    /// What came over the serial line, byte for byte
+    console: PathBuf,
+    /// Where to write the trace
+    #[arg(short, long, value_name = "TRACE", default_value = "console.aft")]
+    output: PathBuf,
+}
+
+impl Console {
+    pub fn run(&self) -> Outcome {
+        let (console, output) = (&self.console, &self.output);
+        let source = File::open(console).map_err(at(console))?;
+        let mut out = BufWriter::new(File::create(output).map_err(at(output))?);
+        let (mut frames, mut bad) = (0_u64, 0_u64);
+        let mut shown = stdout();
+        uart::extract(source, |each| match each {
+            Output::Text(text) => shown.write_all(&text),
+            Output::Frame(frame) => {
+                frames += 1;
+                out.write_all(&frame)
+            }
+            Output::Bad { offset, bytes } => {
+                bad += 1;
+                eprintln!(
+                    "aftrace: {}: at offset {offset} {bytes} bytes are no frame",
+                    console.display()
+                );
+                Ok(())
+            }
+        })?;
+        out.flush()?;
+        shown.flush()?;
+        eprintln!(
+            "aftrace: {frames} frames written to {}, {bad} damaged",
+            output.display()
+        );
+        match (frames, bad) {
+            (0, 0) => {
+                eprintln!(
+                    "aftrace: the console carried no frame: does the kernel send its trace to this line?"
+                );
+                Ok(ExitCode::from(FAILED))
+            }
+            (_, 0) => Ok(ExitCode::SUCCESS),
+            _ => Ok(ExitCode::from(INCOMPLETE)),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Writes names into a kernel.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aftrace::embed::{EmbedError, embed_file};
+use clap::Args;
+
+use super::{EXIT_CODES, Outcome, at};
+
+/// Write the names of all callsites into the kernel
+///
+/// The kernel must reserve space with `aarch64_ftrace::reserve_names!(BYTES);` and its linker script must keep section
+/// `ftrace_names`. Do this after each link and before the file is stripped or turned into a raw image. Running it
+/// again changes nothing. When the space is too small, the message says how much is needed, and the kernel stays
+/// as it was.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Embed {
+    /// The kernel, changed in place
+    kernel: PathBuf,
+}
+
+impl Embed {
+    pub fn run(&self) -> Outcome {
+        let report = embed_file(&self.kernel).map_err(describe(&self.kernel))?;
+        writeln!(io::stdout(), "{report}")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Its own message names the file only where the system's error is about one.
+pub fn describe(kernel: &Path) -> impl Fn(EmbedError) -> String {
+    move |error| match error {
+        EmbedError::Io { .. } => error.to_string(),
+        other => at(kernel)(other),
+    }
+}

@@ -1,0 +1,99 @@
+//! Says what a trace contains.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use aftrace::trace::file::Trace;
+use aftrace::trace::symbols::hex;
+use clap::Args;
+
+use super::select::Input;
+use super::{EXIT_CODES, Outcome, at, stdout};
+
+/// Say what a trace contains: build, clock, cores, what was lost
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Info {
+    /// The trace, a .aft file
+    trace: PathBuf,
+}
+
+impl Info {
+    pub fn run(&self) -> Outcome {
+        let trace = Trace::open(&self.trace).map_err(at(&self.trace))?;
+        let header = &trace.header;
+        let mut out = stdout();
+        writeln!(
+            out,
+            "file        {} bytes, {} frames, {} of them of unknown kinds",
+            trace.bytes, trace.frames, trace.unknown
+        )?;
+        writeln!(out, "build id    {}", hex(header.build_id()))?;
+        writeln!(
+            out,
+            "clock       {} ticks a second; the region was made at {}",
+            header.frequency, header.made
+        )?;
+        let slide = header.text_start.wrapping_sub(header.link_start);
+        writeln!(
+            out,
+            "text        {:#x}, {} bytes; slide {slide:#x}",
+            header.text_start, header.text_bytes
+        )?;
+        writeln!(
+            out,
+            "boots       {}; headers of other recordings in the file: {}",
+            header.boots, trace.other_headers
+        )?;
+        writeln!(
+            out,
+            "names       {} functions, {} tasks",
+            trace.symbols.len(),
+            trace.tasks.len()
+        )?;
+        match trace.end {
+            Some((ticks, reason)) => {
+                const REASONS: [&str; 5] = [
+                    "unknown",
+                    "asked for",
+                    "panic",
+                    "trigger",
+                    "found after a warm reset",
+                ];
+                let reason = REASONS.get(reason as usize).copied().unwrap_or("unknown");
+                writeln!(out, "end         at {ticks}, {reason}")?;
+            }
+            None => writeln!(out, "end         none: the stream was cut off")?,
+        }
+        writeln!(
+            out,
+            "{:>5} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
+            "CORE",
+            "EVENTS",
+            "MISSING",
+            "WRITTEN",
+            "OVERWRITTEN",
+            "DROPPED",
+            "UNFINISHED",
+            "REFUSED"
+        )?;
+        for (core, index) in &trace.cores {
+            write!(out, "{core:>5} {:>12} {:>12}", index.events, index.missing)?;
+            match index.counts {
+                Some(c) => writeln!(
+                    out,
+                    " {:>12} {:>12} {:>12} {:>12} {:>12}",
+                    c.written, c.overwritten, c.dropped, c.unfinished, c.refused
+                )?,
+                None => writeln!(out, "   the recorder's counts are not in the file")?,
+            }
+        }
+        out.flush()?;
+        let input = Input {
+            trace: self.trace.clone(),
+            elf: None,
+            any_build: false,
+        };
+        Ok(input.verdict(&trace))
+    }
+}

@@ -1,0 +1,104 @@
+//! The verbs, each in its file: its arguments, its output, its exit code.
+
+mod check;
+mod completions;
+mod console;
+mod dump;
+mod dump_ram;
+mod embed;
+mod info;
+mod names;
+mod replay;
+mod report;
+mod run;
+mod select;
+mod symbols;
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, BufWriter};
+use std::path::Path;
+use std::process::ExitCode;
+
+use aarch64_ftrace::glob;
+use clap::{Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; `check`: own code is never traced
+  1    `check`: own code can be traced, each violation is listed
+  2    wrong arguments, or an error: the message says what, where, and what to do
+  3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
+  `run` exits with QEMU's own code (with 2 when QEMU could not be started, 1 when a signal ended it)";
+
+/// The host side of aarch64-ftrace: names for the callsites of a kernel, proof that the tracer is never traced, and the traces
+///
+/// KERNEL is the ELF file that the linker wrote, with its symbols.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Embed(embed::Embed),
+    Symbols(symbols::Symbols),
+    Check(check::Check),
+    Run(run::Run),
+    Replay(replay::Replay),
+    Report(report::Report),
+    Dump(dump::Dump),
+    Info(info::Info),
+    Names(names::Names),
+    DumpRam(dump_ram::DumpRam),
+    Console(console::Console),
+    Completions(completions::Completions),
+}
+
+pub const FAILED: u8 = 2;
+/// Something of the input is missing or damaged; the rest was shown.
+const INCOMPLETE: u8 = 3;
+
+pub type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+impl Arguments {
+    /// Does what they say.
+    pub fn run(&self) -> Outcome {
+        match &self.command {
+            Task::Embed(verb) => verb.run(),
+            Task::Symbols(verb) => verb.run(),
+            Task::Check(verb) => verb.run(),
+            Task::Run(verb) => verb.run(),
+            Task::Replay(verb) => verb.run(),
+            Task::Report(verb) => verb.run(),
+            Task::Dump(verb) => verb.run(),
+            Task::Info(verb) => verb.run(),
+            Task::Names(verb) => verb.run(),
+            Task::DumpRam(verb) => verb.run(),
+            Task::Console(verb) => verb.run(),
+            Task::Completions(verb) => verb.run(),
+        }
+    }
+}
+
+fn parse_glob(pattern: &str) -> Result<String, glob::GlobError> {
+    glob::validate(pattern).map(|()| pattern.to_owned())
+}
+
+fn parse_address(text: &str) -> Result<u64, std::num::ParseIntError> {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(at(path))
+}
+
+fn at<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> String {
+    move |error| format!("{}: {error}", path.display())
+}
+
+fn stdout() -> BufWriter<io::StdoutLock<'static>> {
+    BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}

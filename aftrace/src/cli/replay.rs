@@ -1,0 +1,49 @@
+//! Shows the calls of a trace.
+
+use aftrace::trace::replay::{self, Style};
+use clap::Args;
+
+use super::select::{Input, Select};
+use super::{EXIT_CODES, Outcome, stdout};
+
+/// Show the calls of a trace, with durations
+///
+/// One line a call that calls nothing shown, two for others. DURATION stands with the return. CPU is the core. What is missing
+/// from the trace, switches of tasks, triggers and stacks stand between in comments. FUNCTION events have no duration: they
+/// are shown with their caller.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Replay {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    select: Select,
+    /// Only this many of the last lines
+    #[arg(long, value_name = "LINES")]
+    tail: Option<usize>,
+    /// With the time of each line, in seconds since the first
+    #[arg(long)]
+    timestamps: bool,
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
+}
+
+impl Replay {
+    pub fn run(&self) -> Outcome {
+        let (trace, symbols) = self.input.open()?;
+        let style = Style {
+            tail: self.tail,
+            timestamps: self.timestamps,
+            short: self.short,
+        };
+        replay::replay(
+            &trace,
+            &symbols,
+            &self.select.filter(trace.header.frequency),
+            &style,
+            stdout(),
+        )?;
+        Ok(self.input.verdict(&trace))
+    }
+}

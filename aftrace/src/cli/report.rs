@@ -1,0 +1,60 @@
+//! Adds up a trace.
+
+use std::path::PathBuf;
+
+use aftrace::trace::report::{self, Key};
+use clap::Args;
+
+use super::select::{Input, Select};
+use super::{EXIT_CODES, Outcome, stdout};
+
+/// Add up calls and times of each function
+///
+/// TOTAL includes the traced functions that a function calls, SELF does not. Recursive calls count in TOTAL of their outer calls
+/// too. P50 and P99 are exact to one part in 64. Calls that had not returned are counted in brackets, and nowhere else.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Report {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    select: Select,
+    /// The column to sort by, largest first
+    #[arg(short, long, default_value = "total")]
+    sort: Key,
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
+    /// Show what this trace has more (+) or less (-), the largest change of TOTAL first
+    #[arg(long, value_name = "NEWER")]
+    diff: Option<PathBuf>,
+}
+
+impl Report {
+    pub fn run(&self) -> Outcome {
+        let (trace, symbols) = self.input.open()?;
+        let report = report::Report::new(
+            &trace,
+            &symbols,
+            &self.select.filter(trace.header.frequency),
+        )?;
+        let Some(newer) = &self.diff else {
+            report.write(&symbols, self.sort, self.short, stdout())?;
+            return Ok(self.input.verdict(&trace));
+        };
+        let other = Input {
+            trace: newer.to_owned(),
+            elf: self.input.elf.clone(),
+            any_build: self.input.any_build,
+        };
+        let (newer, newer_symbols) = other.open()?;
+        let newer_report = report::Report::new(
+            &newer,
+            &newer_symbols,
+            &self.select.filter(newer.header.frequency),
+        )?;
+        report.write_difference(&symbols, &newer_report, &newer_symbols, stdout())?;
+        let (first, second) = (self.input.verdict(&trace), other.verdict(&newer));
+        Ok(if trace.is_damaged() { first } else { second })
+    }
+}
