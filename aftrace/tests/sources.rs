@@ -144,7 +144,7 @@ fn image(offset: usize, written: u64, spoil: impl Fn(&mut [u8])) -> Vec<u8> {
     for (at, value) in fields {
         control[at..at + 8].copy_from_slice(&value.to_le_bytes());
     }
-    let crc = crc32_of([&control[8..40], &control[48..64]]);
+    let crc = crc32_of([&control[8..32], &control[48..60]]);
     control[124..].copy_from_slice(&crc.to_le_bytes());
     for index in 0..written {
         let position = start + index * 16;
@@ -199,6 +199,18 @@ fn a_memory_image_gives_its_last_events() {
     let expected: Vec<_> = (5044..5300).filter(|time| *time != 5000 + 276).collect();
     assert_eq!(found2, expected);
     assert_eq!((rings[0].counts.overwritten, missing), (44, 44));
+}
+
+/// The region of the golden file, which is put together from the document and not by this crate.
+#[test]
+fn the_golden_region_is_read_from_a_memory_image() {
+    let region = include_bytes!("golden/two_cores.region");
+    let (found, rings, missing) = times([&[0; 8192][..], region, &[0xff; 5000]].concat());
+    let events: Vec<_> = rings.iter().map(|ring| ring.events).collect();
+    let refused = rings.iter().find_map(|ring| ring.refused.clone());
+    assert_eq!((events, refused, missing), (vec![3, 255], None, 5));
+    assert_eq!(found.len(), 258);
+    assert!(rings[1].counts.unfinished == 1 && rings[1].counts.refused == 9);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What can be wrong with a recorder.
 #![forbid(unsafe_code)]
 
+use super::memory::CORES_MAX;
 use crate::error::Error;
 use crate::trace::{REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN, TEXT_BYTES_MAX};
 use core::fmt;
@@ -15,7 +16,7 @@ pub enum RecordError {
     NotInstalled,
     /// There is memory already.
     AlreadyInstalled,
-    /// No core, or more than control blocks can be found for.
+    /// No core, or more than frames can number.
     Cores(usize),
     /// Not a power of two from [`RING_BYTES_MIN`] up.
     RingBytes(u64),
@@ -51,7 +52,7 @@ impl fmt::Display for RecordError {
             Self::Ftrace(error) => write!(f, "{error}"),
             Self::NotInstalled => write!(f, "the recorder has no memory: call install first"),
             Self::AlreadyInstalled => write!(f, "the recorder has its memory already"),
-            Self::Cores(cores) => write!(f, "{cores} cores: give 1 to 65536"),
+            Self::Cores(cores) => write!(f, "{cores} cores: give 1 to {CORES_MAX}"),
             Self::RingBytes(bytes) => write!(
                 f,
                 "rings of {bytes} bytes: give a power of two from {RING_BYTES_MIN} to {RING_BYTES_MAX}"

@@ -3,7 +3,7 @@
 use super::error::RecordError;
 use crate::ring::{Control, Mode};
 use crate::trace::{
-    CONTROL_BYTES, HEADER_BYTES, Header, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
+    CONTROL_BYTES, HEADER_BYTES, Header, NO_CORE, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
     TEXT_BYTES_MAX,
 };
 use core::cell::UnsafeCell;
@@ -11,8 +11,8 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Most cores of a region.
-const CORES_MAX: usize = 1 << 16;
+/// Most cores of a region: a frame's number for no core is none of theirs.
+pub(super) const CORES_MAX: usize = NO_CORE as usize;
 
 /// What a recorder's memory is to be cut into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

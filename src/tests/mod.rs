@@ -17,6 +17,7 @@ mod logs;
 mod model;
 mod quarantine;
 mod refusals;
+mod region;
 mod ring;
 mod rules;
 #[cfg(feature = "alloc")]

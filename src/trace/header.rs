@@ -11,8 +11,8 @@ const MAGIC: &[u8; 16] = b"AFTRACE-REGION\r\n";
 const BYTE_ORDER: u32 = 0x0a0b_0c0d;
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
-/// Most control blocks that a reader believes in.
-const RINGS_MAX: u32 = 1 << 16;
+/// Most control blocks that a reader believes in: two for each core that a frame can number.
+const RINGS_MAX: u32 = 1 << 17;
 
 /// Offsets, as docs/trace-format.md has them.
 mod at {

@@ -15,7 +15,7 @@ pub use frame::{
     NO_CORE, PAYLOAD_BYTES_MAX, counts_payload, end_payload, events_head, frame_head,
 };
 pub use header::{BUILD_ID_BYTES, Header, HeaderError};
-pub use region::{Region, RegionError, Ring};
+pub use region::{Region, RegionError, Ring, control_crc};
 
 /// Bytes of one event: two 64-bit words.
 pub const EVENT_BYTES: u64 = 16;

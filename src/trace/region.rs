@@ -133,9 +133,7 @@ impl<'a> Region<'a> {
                 value: word(offset),
             }),
         };
-        if crc32_of([&control[at::MASK..at::LIMIT], &control[at::DATA..at::ROLE]])
-            != u32_at(control, at::CRC)
-        {
+        if control_crc(control) != u32_at(control, at::CRC) {
             return Err(RegionError::Crc { ring });
         }
         let bytes = word(at::MASK).wrapping_add(1);
@@ -225,6 +223,14 @@ impl<'a> Ring<'a> {
             refused: self.refused,
         }
     }
+}
+
+/// The CRC that the bytes of a control block must have: of the fields that do not change while recording.
+///
+/// # Panics
+/// On fewer bytes than [`CONTROL_BYTES`].
+pub fn control_crc(control: &[u8]) -> u32 {
+    crc32_of([&control[at::MASK..at::LIMIT], &control[at::DATA..at::ROLE]])
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use super::stream::{u32_at, u64_at};
 use aarch64_ftrace::trace::{
     CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header,
-    HeaderError, NO_CORE, RING_BYTES_MAX, RING_BYTES_MIN, counts_payload, crc32_of, end_payload,
+    HeaderError, NO_CORE, RING_BYTES_MAX, RING_BYTES_MIN, control_crc, counts_payload, end_payload,
     events_head, frame_head,
 };
 
@@ -184,10 +184,7 @@ impl Control {
     }
 
     fn reject(&self, block: &[u8; CONTROL_BYTES], header: &Header) -> Result<(), String> {
-        let (stored, computed) = (
-            u32_at(block, 124),
-            crc32_of([&block[8..40], &block[48..64]]),
-        );
+        let (stored, computed) = (u32_at(block, 124), control_crc(block));
         if stored != computed {
             return Err(format!(
                 "its control block's CRC is {stored:#010x}, its bytes have {computed:#010x}"
