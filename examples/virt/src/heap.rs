@@ -3,6 +3,7 @@
 use crate::{irq, mmu};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
 use linked_list_allocator::Heap;
 use spin::Mutex;
 
@@ -21,6 +22,17 @@ pub(crate) fn init() {
     let bytes = mmu::ram_end() - start as usize;
     // SAFETY: from __heap_start to the end of the RAM nothing else lies, and boot calls this once.
     irq::masked(|| unsafe { GLOBAL.0.lock().init(start, bytes) });
+}
+
+static QUARANTINE: AtomicBool = AtomicBool::new(false);
+
+/// What every byte of freed memory holds after [`quarantine`].
+pub const POISON: u8 = 0xdd;
+
+/// From now on memory that is freed is filled with [`POISON`] and stays in use for ever, so that whoever still reads it
+/// finds that and nothing else.
+pub fn quarantine() {
+    QUARANTINE.store(true, Ordering::Release);
 }
 
 /// Bytes in use and bytes free.
@@ -42,6 +54,10 @@ unsafe impl GlobalAlloc for Global {
         let Some(block) = NonNull::new(block) else {
             return;
         };
+        if QUARANTINE.load(Ordering::Acquire) {
+            // SAFETY: the caller's contract: the block has this size and nobody else uses it.
+            return unsafe { block.write_bytes(POISON, layout.size()) };
+        }
         // SAFETY: the caller's contract: `block` came from `alloc` with this layout.
         irq::masked(|| unsafe { self.0.lock().deallocate(block, layout) });
     }
