@@ -13,6 +13,29 @@
         b.lo    7b
 .endm
 
+// slots: the level 2 slots of an address. In: x3, x4: level 2 of the RAM and of the alias. Out: x10 the RAM's, x15 the alias'.
+// Free: x6.
+.macro slots first
+        ldr     x6, ={RAM_BASE}
+        sub     x6, \first, x6
+        lsr     x6, x6, #{BLOCK_SHIFT}
+        add     x10, x3, x6, lsl #3
+        add     x15, x4, x6, lsl #3
+.endm
+
+// text_blocks: map the text in [first, end), and its alias, by blocks.
+// In: first, end: registers, first advances; x3, x4 as above; x8: GP or 0. Out: x10: the next slot of the RAM.
+// Free: x6, x9, x11, x15.
+.macro text_blocks first, end
+        slots   \first
+        ldr     x6, ={RW_BLOCK}
+        mov     x11, \first
+        fill    x15, x11, \end, x6, {BLOCK_BYTES}
+        ldr     x6, ={TEXT_BLOCK}
+        orr     x6, x6, x8
+        fill    x10, \first, \end, x6, {BLOCK_BYTES}
+.endm
+
 // addr: the address of a symbol, wherever it lies within 4 GiB: relative to the PC, so it is physical while the MMU is off,
 // and where the kernel runs, however it was linked, once virt_enable_mmu has returned.
 .macro addr reg, symbol
@@ -172,26 +195,23 @@ virt_build_tables:
         tst     x9, #{PFR1_BT}
         b.eq    2f
         mov     x8, #{GUARDED}                  // indirect branches into the text must land on a BTI
-2:      ldr     x11, ={RAM_BASE}
-        sub     x11, x12, x11
-        lsr     x11, x11, #{BLOCK_SHIFT}
-        add     x15, x4, x11, lsl #3            // the level 2 slots of the first text byte: alias and RAM
-        add     x10, x3, x11, lsl #3
+2:      addr    x2, __far_text_start            // by blocks; empty where all text is near
+        addr    x7, __far_text_end
+        text_blocks x2, x7
+        addr    x2, __farther_text_start
+        addr    x7, __farther_text_end
+        text_blocks x2, x7
         orr     x11, x13, x14
         tst     x11, #({BLOCK_BYTES} - 1)
         b.ne    3f
 
-        ldr     x6, ={RW_BLOCK}                 // by blocks
-        mov     x11, x12
-        fill    x15, x11, x13, x6, {BLOCK_BYTES}
-        ldr     x6, ={TEXT_BLOCK}
-        orr     x6, x6, x8
-        fill    x10, x12, x13, x6, {BLOCK_BYTES}
+        text_blocks x12, x13                    // by blocks
         ldr     x6, ={RO_BLOCK}
         fill    x10, x12, x14, x6, {BLOCK_BYTES}
         b       4f
 
-3:      mov     x6, #{TABLE}                    // by pages: tables for the image, then tables for the alias
+3:      slots   x12
+        mov     x6, #{TABLE}                    // by pages: tables for the image, then tables for the alias
         sub     x11, x14, #1
         lsr     x11, x11, #{BLOCK_SHIFT}
         sub     x11, x11, x12, lsr #{BLOCK_SHIFT}
