@@ -2,10 +2,10 @@
 //!
 //! Writers reserve by one atomic add and store two words; nobody waits for anybody. Whoever reads checks the laps.
 
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::trace::{CONTROL_BYTES, EVENT_BYTES, Event, Type, crc32_of};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A ring's control block. The fields' order and size are the format's; asm/record.S uses them by offset.
 #[repr(C, align(128))]
@@ -228,13 +228,22 @@ impl Control {
         slot.0[1].store(event.0[1], Ordering::Relaxed);
     }
 
-    /// Reads the slot of a position: the event, where it is the one that belongs there.
-    pub(crate) fn read(&self, position: u64) -> Result<Event, Unreadable> {
+    /// The two words in the slot of a position, whoever they are of.
+    pub(crate) fn words(&self, position: u64) -> Event {
         let slot = self.slot(position);
-        let event = Event([
+        // Acquire: the head that is read behind them is no older.
+        Event([
             slot.0[0].load(Ordering::Acquire),
             slot.0[1].load(Ordering::Acquire),
-        ]);
+        ])
+    }
+
+    /// Reads the slot of a position: the event, where it is the one that belongs there.
+    ///
+    /// Words of two events are told apart by their laps, as long as these are less than eight apart: a writer that is
+    /// interrupted between reservation and store until seven laps have passed can be taken for another.
+    pub(crate) fn read(&self, position: u64) -> Result<Event, Unreadable> {
+        let event = self.words(position);
         if self.end().saturating_sub(position) > self.bytes() {
             return Err(Unreadable::Overwritten);
         }

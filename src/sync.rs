@@ -1,5 +1,5 @@
-//! The primitives that the lock is made of. tests/loom puts loom's in their place and tries every interleaving.
+//! The primitives that the lock and the rings are made of. tests/loom puts loom's in their place and tries every interleaving.
 #![forbid(unsafe_code)]
 
 pub(crate) use core::cell::UnsafeCell;
-pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};

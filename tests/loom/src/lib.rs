@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `locking` | the library's own `src/lock.rs`, over loom's atomics |
 //! | `publication` | a model: loom has no DMB and no address dependency; tests/litmus has the real sequence |
+//! | `rings` | the library's own `src/ring.rs` and `src/record/reader.rs`, over loom's atomics |
 //! | `guard` | the library's own asm of asm/frame.S, interpreted, with interrupts at every instruction |
 #![cfg(test)]
 
 mod guard;
 mod locking;
 mod publication;
+mod rings;
 mod sync;
 
 #[path = "../../../src/cpu.rs"]
@@ -17,7 +19,9 @@ mod sync;
 mod cpu;
 #[path = "../../../src/lock.rs"]
 mod lock;
-// What src/cpu.rs names of the recorders.
+#[path = "../../../src/record/reader.rs"]
+#[allow(dead_code)]
+mod reader;
 #[path = "../../../src/ring.rs"]
 #[allow(dead_code)]
 mod ring;

@@ -1,9 +1,62 @@
 //! src/sync.rs with loom's primitives, which can be made in a `const fn` and tell loom about them when first used.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
-pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+std::thread_local! {
+    /// loom's stand-ins for words in memory, by address. All threads of a model are one thread of the system.
+    static WATCHED: RefCell<HashMap<usize, Rc<loom::sync::atomic::AtomicU64>>> = RefCell::default();
+}
+
+/// From here on, until the next call, loom orders the accesses to these words: begin each run of a model with it.
+pub(crate) fn watch(words: impl IntoIterator<Item = (usize, u64)>) {
+    let words = words
+        .into_iter()
+        .map(|(at, value)| (at, Rc::new(loom::sync::atomic::AtomicU64::new(value))));
+    let words = words.collect();
+    WATCHED.with(|watched| *watched.borrow_mut() = words);
+}
+
+/// A word of memory, of the size that the layout has: loom's where it is watched, else nobody changes it meanwhile.
+#[repr(transparent)]
+#[derive(Debug)]
+pub(crate) struct AtomicU64(std::sync::atomic::AtomicU64);
+
+impl AtomicU64 {
+    pub(crate) const fn new(value: u64) -> Self {
+        Self(std::sync::atomic::AtomicU64::new(value))
+    }
+
+    fn watched(&self) -> Option<Rc<loom::sync::atomic::AtomicU64>> {
+        let at = std::ptr::from_ref(self) as usize;
+        WATCHED.with(|watched| watched.borrow().get(&at).cloned())
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        match self.watched() {
+            Some(word) => word.load(order),
+            None => self.0.load(order),
+        }
+    }
+
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        match self.watched() {
+            Some(word) => word.store(value, order),
+            None => self.0.store(value, order),
+        }
+    }
+
+    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        match self.watched() {
+            Some(word) => word.fetch_add(value, order),
+            None => self.0.fetch_add(value, order),
+        }
+    }
+}
 
 pub(crate) struct AtomicUsize {
     first: usize,
