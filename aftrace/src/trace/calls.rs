@@ -62,8 +62,8 @@ pub enum Step {
     Leave(Return),
     /// An ENTRY whose EXIT was lost: a function around it goes on or returns at this time.
     Abandoned(Call, u64),
-    /// This many events of the core are missing here.
-    Missing(u16, u64),
+    /// This many events of the core are missing here, before the event of this time.
+    Missing(u16, u64, u64),
     /// From this time on, the core runs this task.
     Switch(u16, u64, Task),
     /// Any other event: STACK, TRIGGER, DATA, or a reserved type.
@@ -184,7 +184,8 @@ impl<'t> Calls<'t> {
         let time = event.time();
         let task = *self.running.entry(core).or_insert(Task::Core(core));
         if missing > 0 {
-            self.lose(core, task, missing);
+            self.pending.push_back(Step::Missing(core, missing, time));
+            self.lose(task);
         }
         if self.stacks.len() >= TASKS_MAX && !self.stacks.contains_key(&task) {
             self.stacks.retain(|_, stack| !stack.open.is_empty());
@@ -231,8 +232,7 @@ impl<'t> Calls<'t> {
     }
 
     /// What the core ran may have returned and called anything; so may every task, where tasks change.
-    fn lose(&mut self, core: u16, task: Task, missing: u64) {
-        self.pending.push_back(Step::Missing(core, missing));
+    fn lose(&mut self, task: Task) {
         let one = [task];
         let all: Vec<Task>;
         let unsure: &[Task] = match task {

@@ -59,8 +59,27 @@ struct Level {
     inside: Option<u32>,
     hidden: bool,
     shown: bool,
-    /// Not known yet to be long enough.
-    held: Option<Call>,
+    /// Not known yet to be long enough: the call, and which ENTRY it is.
+    held: Option<(Call, u64)>,
+}
+
+/// Which calls of a trace are long enough, by the number of their ENTRY: a bit for each.
+#[derive(Clone, Debug, Default)]
+pub struct Decided(Vec<u64>);
+
+impl Decided {
+    fn add(&mut self, entry: u64) {
+        let word = (entry / 64) as usize;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (entry % 64);
+    }
+
+    fn has(&self, entry: u64) -> bool {
+        let word = self.0.get((entry / 64) as usize);
+        word.is_some_and(|word| word >> (entry % 64) & 1 == 1)
+    }
 }
 
 /// Applies a filter to steps.
@@ -70,6 +89,11 @@ struct Selection<'a> {
     matches: FxHashMap<(u32, u8), bool>,
     tasks: FxHashMap<Task, Vec<Level>>,
     out: VecDeque<Step>,
+    /// ENTRY events so far.
+    entries: u64,
+    /// Those that are long enough; all of them, where that is known before.
+    long: Decided,
+    decided: Option<&'a Decided>,
 }
 
 impl Filter {
@@ -83,7 +107,8 @@ impl Filter {
     }
 
     /// Goes through the trace and shows what the filter lets through, calls without shown callees as one. Returns the calls that had not
-    /// returned at the end. With `fold` false no call is a leaf, and all cores are in the order of their time.
+    /// returned at the end. With `fold` false no call is a leaf, and all cores are in the order of their time; but with a minimum, a call
+    /// is shown when it is known to be long enough.
     ///
     /// # Errors
     /// Those of the file and of `show`.
@@ -92,8 +117,49 @@ impl Filter {
         trace: &Trace,
         symbols: &Symbols,
         fold: bool,
-        mut show: impl FnMut(Shown) -> io::Result<()>,
+        show: impl FnMut(Shown) -> io::Result<()>,
     ) -> io::Result<Vec<Call>> {
+        Ok(self.run(trace, symbols, fold, None, show)?.0)
+    }
+
+    /// Which calls are long enough, for [`Self::play_decided`].
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn decide(&self, trace: &Trace, symbols: &Symbols) -> io::Result<Decided> {
+        match self.minimum {
+            0 => Ok(Decided::default()),
+            _ => Ok(self.run(trace, symbols, false, None, |_| Ok(()))?.1),
+        }
+    }
+
+    /// As [`Self::play`] without `fold`, each call where it begins.
+    ///
+    /// # Errors
+    /// Those of the file and of `show`.
+    pub fn play_decided(
+        &self,
+        trace: &Trace,
+        symbols: &Symbols,
+        decided: &Decided,
+        mut show: impl FnMut(Step) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let show = |shown| match shown {
+            Shown::Step(step) => show(step),
+            Shown::Leaf(_) => Ok(()),
+        };
+        self.run(trace, symbols, false, Some(decided), show)?;
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        trace: &Trace,
+        symbols: &Symbols,
+        fold: bool,
+        decided: Option<&Decided>,
+        mut show: impl FnMut(Shown) -> io::Result<()>,
+    ) -> io::Result<(Vec<Call>, Decided)> {
         let mut calls = Calls::new(trace.play(self.cores.as_deref())?);
         let mut selection = Selection {
             filter: self,
@@ -101,6 +167,9 @@ impl Filter {
             matches: FxHashMap::default(),
             tasks: FxHashMap::default(),
             out: VecDeque::new(),
+            entries: 0,
+            long: Decided::default(),
+            decided,
         };
         let all = self.is_all();
         while let Some(step) = calls.next()? {
@@ -126,7 +195,7 @@ impl Filter {
                 }
             }
         }
-        Ok(calls.unfinished())
+        Ok((calls.unfinished(), selection.long))
     }
 }
 
@@ -169,9 +238,16 @@ impl Selection<'_> {
         match step {
             Step::Enter(call) => {
                 let mut level = self.level(&call);
-                if level.shown && self.filter.minimum > 0 {
-                    level.held = Some(call);
-                } else if level.shown {
+                let entry = self.entries;
+                self.entries += 1;
+                match self.decided {
+                    Some(decided) if self.filter.minimum > 0 => level.shown &= decided.has(entry),
+                    None if self.filter.minimum > 0 && level.shown => {
+                        level.held = Some((call, entry))
+                    }
+                    _ => {}
+                }
+                if level.shown && level.held.is_none() {
                     self.out.push_back(step);
                 }
                 self.release(call.task, call.time);
@@ -217,10 +293,11 @@ impl Selection<'_> {
             return;
         }
         for level in self.tasks.entry(task).or_default() {
-            if let Some(call) = level.held
+            if let Some((call, entry)) = level.held
                 && now.saturating_sub(call.time) >= self.filter.minimum
             {
                 level.held = None;
+                self.long.add(entry);
                 self.out.push_back(Step::Enter(call));
             }
         }

@@ -6,9 +6,11 @@ use std::os::unix::fs::FileExt as _;
 
 use super::file::Span;
 use super::stream::u64_at;
-use aarch64_ftrace::trace::{EVENT_BYTES, Event};
+use aarch64_ftrace::trace::{EVENT_BYTES, Event, Type};
 
 const SLOT: usize = EVENT_BYTES as usize;
+/// So many events of a core may stand before one that is older than they are.
+const LATE_MAX: usize = 256;
 
 /// An event as the file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(super) struct Cursor<'t> {
     until: usize,
     missing: u64,
     next: Option<Item>,
+    /// The time of `next`. DATA has none of its own: it belongs to the event before it.
+    time: u64,
 }
 
 impl<'t> Cursor<'t> {
@@ -47,37 +51,96 @@ impl<'t> Cursor<'t> {
             until: 0,
             missing: 0,
             next: None,
+            time: 0,
         }
     }
 
     pub(super) fn advance(&mut self, file: &File) -> io::Result<()> {
         while self.from == self.until {
-            let Some(span) = self.spans.get(self.at) else {
+            if self.at == self.spans.len() {
                 self.next = None;
                 return Ok(());
-            };
-            if self.taken == 0 {
-                self.missing = self.missing.saturating_add(span.missing);
             }
-            let left = (span.events - self.taken) as usize * SLOT;
-            self.from = 0;
-            self.until = left.min(self.held.len());
-            let offset = span.offset + u64::from(self.taken) * EVENT_BYTES;
-            file.read_exact_at(&mut self.held[..self.until], offset)?;
-            self.taken += (self.until / SLOT) as u32;
-            if self.taken == span.events {
-                self.at += 1;
-                self.taken = 0;
-            }
+            self.fill(file)?;
         }
-        let word = |at: usize| u64_at(&self.held, at);
+        let event = slot(&self.held, self.from / SLOT);
         self.next = Some(Item {
             core: self.core,
-            event: Event([word(self.from), word(self.from + 8)]),
+            event,
             missing: std::mem::take(&mut self.missing),
         });
+        if event.kind() != Some(Type::Data) {
+            self.time = event.time();
+        }
         self.from += SLOT;
         Ok(())
+    }
+
+    /// As many events as there is room for, from as many spans as stand without a loss between them.
+    fn fill(&mut self, file: &File) -> io::Result<()> {
+        (self.from, self.until) = (0, 0);
+        while let Some(span) = self.spans.get(self.at) {
+            let free = self.held.len() - self.until;
+            if self.taken == 0 {
+                if self.until > 0 && (span.missing > 0 || free == 0) {
+                    break;
+                }
+                self.missing = self.missing.saturating_add(span.missing);
+            }
+            let bytes = free.min((span.events - self.taken) as usize * SLOT);
+            let offset = span.offset + u64::from(self.taken) * EVENT_BYTES;
+            file.read_exact_at(&mut self.held[self.until..self.until + bytes], offset)?;
+            self.until += bytes;
+            self.taken += (bytes / SLOT) as u32;
+            if self.taken < span.events {
+                break;
+            }
+            self.at += 1;
+            self.taken = 0;
+        }
+        in_order(&mut self.held[..self.until]);
+        Ok(())
+    }
+}
+
+fn slot(events: &[u8], index: usize) -> Event {
+    let word = |at: usize| u64_at(events, at);
+    Event([word(index * SLOT), word(index * SLOT + 8)])
+}
+
+/// Puts events in the order of their time. They are so already, but where a core was interrupted between reading the counter and
+/// reserving the slot, or the other way round: then what the interrupt did stands on the wrong side. DATA stays behind its event.
+fn in_order(events: &mut [u8]) {
+    let is_data = |event: Event| event.kind() == Some(Type::Data);
+    let mut latest = 0;
+    for index in 0..events.len() / SLOT {
+        let event = slot(events, index);
+        let time = event.time();
+        if is_data(event) {
+            continue;
+        }
+        if time >= latest {
+            latest = time;
+            continue;
+        }
+        let floor = index.saturating_sub(LATE_MAX);
+        let mut place = Some(index);
+        for before in (floor..index).rev() {
+            let earlier = slot(events, before);
+            if is_data(earlier) {
+                continue;
+            }
+            if earlier.time() <= time {
+                break;
+            }
+            place = (before > floor || floor == 0).then_some(before);
+        }
+        // Too far back to be what an interrupt does.
+        let Some(place) = place else { continue };
+        let data = (index + 1..events.len() / SLOT)
+            .take_while(|&next| is_data(slot(events, next)))
+            .count();
+        events[place * SLOT..(index + 1 + data) * SLOT].rotate_right((1 + data) * SLOT);
     }
 }
 
@@ -101,13 +164,10 @@ impl<'t> Events<'t> {
         reason = "errors stand outside, so that `?` works"
     )]
     pub fn next(&mut self) -> io::Result<Option<Item>> {
-        let time = |cursor: &Cursor<'_>| cursor.next.map(|item| item.event.time());
         let mut first: Option<(u64, usize)> = None;
         for (index, cursor) in self.cursors.iter().enumerate() {
-            if let Some(time) = time(cursor)
-                && first.is_none_or(|(earliest, _)| time < earliest)
-            {
-                first = Some((time, index));
+            if cursor.next.is_some() && first.is_none_or(|(earliest, _)| cursor.time < earliest) {
+                first = Some((cursor.time, index));
             }
         }
         let Some((_, index)) = first else {

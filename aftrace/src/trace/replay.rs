@@ -183,7 +183,7 @@ impl<W: Write> Printer<'_, W> {
                 );
                 self.call(&Call { time, ..call }, None, &text)
             }
-            Shown::Step(Step::Missing(core, events)) => {
+            Shown::Step(Step::Missing(core, events, _)) => {
                 self.note(core, &format!("{events} events are missing here"))
             }
             Shown::Step(Step::Switch(core, _, task)) => {

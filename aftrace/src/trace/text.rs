@@ -68,7 +68,7 @@ pub fn function(
                 symbols.caller(call.parent),
             )
         }
-        Shown::Step(Step::Missing(core, events)) => {
+        Shown::Step(Step::Missing(core, events, _)) => {
             writeln!(out, "CPU:{core} [LOST {events} EVENTS]")
         }
         _ => Ok(()),
@@ -103,7 +103,7 @@ pub fn function_graph(
         let (core, task) = match shown {
             Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => (leave.core, leave.call.task),
             Shown::Step(Step::Enter(call) | Step::Function(call)) => (call.core, call.task),
-            Shown::Step(Step::Missing(core, events)) => {
+            Shown::Step(Step::Missing(core, events, _)) => {
                 return writeln!(out, "CPU:{core} [LOST {events} EVENTS]");
             }
             Shown::Step(_) => return Ok(()),
