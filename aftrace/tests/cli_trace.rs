@@ -78,3 +78,37 @@ fn the_exit_code_tells_whole_from_damaged_from_foreign() {
         "{tail}"
     );
 }
+
+#[test]
+fn a_conversion_is_written_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let whole = file(&[Core::new(1).run(40).events], 100);
+    std::fs::write(path.join("whole.aft"), &whole).unwrap();
+    let (code, out, err) = aftrace(&["dump", "whole.aft", "--trace-dat", "trace.dat"], path);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    let written = std::fs::read(path.join("trace.dat")).unwrap();
+    assert!(written.starts_with(b"\x17\x08\x44tracing6\0"));
+    // Again, over the file that is there.
+    let (code, ..) = aftrace(&["dump", "whole.aft", "--trace-dat", "trace.dat"], path);
+    assert_eq!(
+        (code, std::fs::read(path.join("trace.dat")).unwrap()),
+        (0, written)
+    );
+    std::fs::create_dir(path.join("folder")).unwrap();
+    let (code, _, err) = aftrace(&["dump", "whole.aft", "--trace-dat", "folder"], path);
+    assert_eq!((code, err.as_str()), (2, "aftrace: folder: is no file\n"));
+    let (code, _, err) = aftrace(
+        &["dump", "whole.aft", "--trace-dat", "none/trace.dat"],
+        path,
+    );
+    assert!(
+        code == 2 && err.starts_with("aftrace: none/trace.dat: "),
+        "{err}"
+    );
+    let left: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+}

@@ -102,6 +102,13 @@ impl Symbols {
         inside.then_some(symbol)
     }
 
+    /// Its address, or the address itself where no function is known.
+    #[must_use]
+    pub fn entry(&self, low: u32) -> u64 {
+        self.function(low)
+            .map_or_else(|| self.header.text_address(low), |symbol| symbol.address)
+    }
+
     /// Its name, or the address in digits.
     #[must_use]
     pub fn name(&self, low: u32) -> String {

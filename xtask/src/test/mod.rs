@@ -3,6 +3,7 @@
 mod boards;
 mod boots;
 mod host;
+mod readers;
 
 use std::time::Instant;
 
@@ -38,10 +39,12 @@ pub enum Part {
     Boards,
     /// The executed order of patching.
     EmuCheck,
+    /// Programs of other people on converted traces.
+    Readers,
 }
 
 impl Part {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -53,6 +56,7 @@ impl Part {
         Self::Guests,
         Self::Boards,
         Self::EmuCheck,
+        Self::Readers,
     ];
 }
 
@@ -191,6 +195,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Guests => boots::guests(&mut tally, ready, options.guest.as_deref()),
             Part::Boards => boards::check(&mut tally, ready),
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
+            Part::Readers => readers::check(&mut tally),
         }
     }
     say(format!("\nin all {}", took(start)));

@@ -3,20 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use crate::trace::calls::{Call, Step, Task};
+use super::threads::Threads;
+use crate::trace::calls::{Call, Step};
 use crate::trace::file::Trace;
 use crate::trace::filter::{Filter, Shown};
 use crate::trace::symbols::Symbols;
-
-/// Threads of the cores' own work stand behind those of tasks.
-const CORE_THREADS: u64 = 1 << 32;
-
-fn thread(task: Task) -> u64 {
-    match task {
-        Task::Core(core) => CORE_THREADS + u64::from(core),
-        Task::Id(id) => id.into(),
-    }
-}
 
 /// Writes the trace. Calls that have not returned begin ("B") and do not end.
 ///
@@ -34,12 +25,13 @@ pub fn write(
         "{{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{{\"name\":\"kernel\"}}}}"
     )?;
     let mut tasks = BTreeSet::new();
+    let mut threads = Threads::new(trace);
     let mut event = |out: &mut dyn Write, call: &Call, phase: &str, duration: Option<u64>| {
         tasks.insert(call.task);
         write!(
             out,
             ",\n{{\"ph\":\"{phase}\",\"pid\":1,\"tid\":{},\"ts\":",
-            thread(call.task)
+            threads.number(call.task)
         )?;
         microseconds(out, symbols.nanoseconds(call.time))?;
         if let Some(ticks) = duration {
@@ -63,16 +55,9 @@ pub fn write(
         event(&mut out, &call, "B", None)?;
     }
     for task in tasks {
-        let name = match task {
-            Task::Core(core) => format!("core {core}"),
-            Task::Id(id) => trace
-                .tasks
-                .get(&id)
-                .cloned()
-                .unwrap_or_else(|| format!("task {id}")),
-        };
+        let name = threads.name(task);
         let name = serde_json::to_string(&name).map_err(io::Error::other)?;
-        let thread = thread(task);
+        let thread = threads.number(task);
         write!(
             out,
             ",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{thread},\"name\":\"thread_name\",\"args\":{{\"name\":{name}}}}}"

@@ -1,0 +1,215 @@
+//! The traces that the readers are given, and what aftrace itself finds in them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aarch64_ftrace::trace::{Event, FrameKind, Type, events_head};
+use aftrace::trace::brackets::{self, Mark};
+use aftrace::trace::calls::Task;
+use aftrace::trace::dump::threads::OF_CORES;
+use aftrace::trace::file::Trace;
+use aftrace::trace::filter::Filter;
+use aftrace::trace::ram::FrameWriter;
+use aftrace::trace::report::Report;
+use aftrace::trace::symbols::Symbols;
+use anyhow::{Result, ensure};
+
+#[path = "../../../../aftrace/tests/kernel/mod.rs"]
+mod synthetic;
+
+use synthetic::{Core, callsite, entry, event};
+
+/// A call that ENTRY and EXIT are recorded of, or only one of them. Times are nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub task: Task,
+    pub depth: u32,
+    pub name: String,
+    pub start: u64,
+    /// `None`: its return is not recorded.
+    pub duration: Option<u64>,
+}
+
+/// A trace.
+pub struct Sample {
+    pub name: &'static str,
+    pub trace: Trace,
+    pub symbols: Symbols,
+    /// Of each task in the order in which they began.
+    pub calls: Vec<Call>,
+    /// FUNCTION events: function and caller.
+    pub functions: Vec<(String, String)>,
+    /// By core.
+    pub missing: BTreeMap<u16, u64>,
+    /// How often a core went on to another task.
+    pub switches: usize,
+}
+
+impl Sample {
+    fn new(name: &'static str, path: &Path) -> Result<Self> {
+        let trace = Trace::open(path)?;
+        let symbols = Symbols::of_trace(&trace);
+        let mut sample = Self {
+            name,
+            calls: Vec::new(),
+            functions: Vec::new(),
+            missing: BTreeMap::new(),
+            switches: 0,
+            symbols,
+            trace,
+        };
+        sample.look()?;
+        Ok(sample)
+    }
+
+    /// Where a reader's file or folder for this trace goes.
+    pub fn output(&self, folder: &Path, name: &str) -> PathBuf {
+        folder
+            .join("traces")
+            .join(format!("{}.{name}", self.name.replace(' ', "-")))
+    }
+
+    fn look(&mut self) -> Result<()> {
+        let mut open = BTreeMap::<Task, Vec<usize>>::new();
+        let (symbols, calls) = (&self.symbols, &mut self.calls);
+        let all = Filter::default();
+        let rest = brackets::play(&self.trace, symbols, &all, |mark| {
+            match mark {
+                Mark::Begin(call) => {
+                    open.entry(call.task).or_default().push(calls.len());
+                    calls.push(Call {
+                        task: call.task,
+                        depth: call.depth,
+                        name: symbols.name(call.callsite),
+                        start: symbols.nanoseconds(call.time),
+                        duration: None,
+                    });
+                }
+                Mark::End(end) => {
+                    let index = open.entry(end.call.task).or_default().pop();
+                    let ticks = end.time - end.call.time;
+                    if let Some(index) = index.filter(|_| end.returned) {
+                        calls[index].duration = Some(symbols.nanoseconds(ticks));
+                    }
+                }
+                Mark::Function(call) => self
+                    .functions
+                    .push((symbols.name(call.callsite), symbols.caller(call.parent))),
+                Mark::Missing(core, _, events) => *self.missing.entry(core).or_default() += events,
+                Mark::Switch(..) => self.switches += 1,
+                Mark::Other(..) => {}
+            }
+            Ok(())
+        })?;
+        ensure!(rest.left_out == 0, "{} calls were left out", rest.left_out);
+        // Stable: within a task they stand in the order in which they began.
+        self.calls.sort_by_key(|call| call.task);
+        self.is_what_is_reported()
+    }
+
+    /// The report comes by its sums in another way.
+    fn is_what_is_reported(&self) -> Result<()> {
+        let mut sums = BTreeMap::<&str, (u64, u64)>::new();
+        for call in &self.calls {
+            if let Some(duration) = call.duration {
+                let sum = sums.entry(&call.name).or_default();
+                *sum = (sum.0 + 1, sum.1 + duration);
+            }
+        }
+        let report = self.report()?;
+        let rows = report.rows.iter().filter(|(_, row)| row.timed > 0);
+        let reported: BTreeMap<_, _> = rows
+            .map(|(name, row)| {
+                (
+                    name.as_str(),
+                    (row.timed, self.symbols.nanoseconds(row.total)),
+                )
+            })
+            .collect();
+        ensure!(
+            sums == reported && !sums.is_empty(),
+            "{}: the calls are {sums:?}, the report has {reported:?}",
+            self.name
+        );
+        Ok(())
+    }
+
+    /// aftrace's own report.
+    pub fn report(&self) -> Result<Report> {
+        Ok(Report::new(&self.trace, &self.symbols, &Filter::default())?)
+    }
+
+    /// Calls that returned, and those that did not.
+    pub fn counted(&self) -> (usize, usize) {
+        let returned = self.calls.iter().filter(|call| call.duration.is_some());
+        let returned = returned.count();
+        (returned, self.calls.len() - returned)
+    }
+}
+
+/// The task that readers know by this number.
+pub fn task_of(number: u32) -> Task {
+    match number.checked_sub(OF_CORES) {
+        Some(core) => Task::Core(core as u16),
+        None => Task::Id(number),
+    }
+}
+
+/// All traces, written below `folder`.
+///
+/// # Errors
+/// They cannot be written, or aftrace does not agree with itself.
+pub fn samples(folder: &Path) -> Result<Vec<Sample>> {
+    let traces = folder.join("traces");
+    let mut samples = Vec::new();
+    for (name, bytes) in [("a whole trace", whole()), ("a trace with gaps", gaps())] {
+        let path = traces.join(format!("{}.aft", name.replace(' ', "-")));
+        fs::write(&path, bytes)?;
+        samples.push(Sample::new(name, &path)?);
+    }
+    let (whole, gaps) = (&samples[0], &samples[1]);
+    // What the readers are to be tried with is there.
+    ensure!(whole.missing.is_empty() && whole.functions.len() == 3 && whole.counted().1 == 2);
+    ensure!(gaps.missing.values().sum::<u64>() == 85 && gaps.counted().1 > 2);
+    Ok(samples)
+}
+
+/// Two cores and three tasks; interrupts in the one that no task runs on; at the end a call that does not return.
+fn cores() -> [Vec<Event>; 2] {
+    let mut first = Core::new(1);
+    first.task(7);
+    let mut first = first.run(20);
+    first.task(4100);
+    let mut first = first.run(15);
+    first.task(7);
+    let mut first = first.run(5).events;
+    let second = Core::new(2).run(40).events;
+    // Half a second later, which some formats need more bits for.
+    let last = first.last().map_or(0, |event| event.time()) + 30_000_000;
+    let caller = (entry(4) + 0x20) as u32;
+    first.extend((0..3).map(|n| event(Type::Function, last + 100 + n, callsite(3), caller)));
+    first.push(event(Type::Entry, last + 200, callsite(0), caller));
+    first.push(event(Type::Entry, last + 250, callsite(2), caller));
+    [first, second]
+}
+
+fn whole() -> Vec<u8> {
+    synthetic::file(&cores(), 100)
+}
+
+/// Of the first core the first 37 events are overwritten, of the second 48 in the middle lost.
+fn gaps() -> Vec<u8> {
+    let [first, second] = cores();
+    let mut bytes = synthetic::file(&[Vec::new(), second[..200].to_vec()], 60);
+    let parts = [(0, 37, &first[37..]), (1, 48, &second[248..])];
+    let mut out = FrameWriter::new(&mut bytes);
+    for (core, lost, events) in parts {
+        let slots: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
+        let number = if core == 0 { 37 } else { 248 };
+        let head = events_head(number, lost);
+        let written = out.frame(FrameKind::Events, core, &[&head, &slots]);
+        written.expect("a vector takes all");
+    }
+    bytes
+}

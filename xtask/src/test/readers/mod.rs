@@ -1,0 +1,106 @@
+//! Programs of other people read what `aftrace dump` writes: they must show the calls that aftrace itself reports, with the same names
+//! and durations, and know of what is missing.
+
+mod facts;
+mod tools;
+mod trace_cmd;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use self::facts::Sample;
+use self::tools::Debian;
+use super::Tally;
+use crate::setup::setup_dir;
+use crate::ui::{heading, say};
+
+/// Each reader on each trace.
+pub fn check(tally: &mut Tally) {
+    heading("readers of other programs");
+    let folder = setup_dir().join("readers");
+    let samples = match fresh(&folder.join("traces")).and_then(|()| facts::samples(&folder)) {
+        Ok(samples) => samples,
+        Err(error) => {
+            say(format!("{error:#}"));
+            tally.fail("traces for the readers");
+            return;
+        }
+    };
+    let debian = Debian::new(&folder);
+    let readers: [Reader; 1] = [("trace-cmd", "trace-cmd", trace_cmd::check)];
+    for (program, package, check) in readers {
+        match debian.tool(program, package) {
+            Ok(tool) => {
+                for sample in &samples {
+                    let name = format!("{program} reads {}", sample.name);
+                    tally.step(&name, || check(&tool, sample, &folder));
+                }
+            }
+            Err(error) => tally.skip(
+                format!("{program} on {} traces", samples.len()),
+                format!("{error:#}"),
+            ),
+        }
+    }
+}
+
+type Reader = (
+    &'static str,
+    &'static str,
+    fn(&tools::Tool, &Sample, &Path) -> Result<()>,
+);
+
+fn fresh(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(fs::create_dir_all(folder)?)
+}
+
+/// Whether a reader showed what is in the trace, one line for each call or event.
+///
+/// # Errors
+/// The first difference, and what surrounds it.
+fn same(what: &str, seen: &[String], expected: &[String]) -> Result<()> {
+    if seen == expected {
+        return Ok(());
+    }
+    let at = seen
+        .iter()
+        .zip(expected)
+        .take_while(|(seen, expected)| seen == expected)
+        .count();
+    let around = |lines: &[String]| {
+        let from = at.saturating_sub(2);
+        let lines = &lines[from.min(lines.len())..(at + 3).min(lines.len())];
+        lines.join("\n      ")
+    };
+    bail!(
+        "{what}: {} shown, {} in the trace; number {at} differs\n  shown:\n      {}\n  in the trace:\n      {}",
+        seen.len(),
+        expected.len(),
+        around(seen),
+        around(expected)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_told() {
+        let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(same("calls", &lines("a b"), &lines("a b")).is_ok());
+        let error = same("calls", &lines("a b c"), &lines("a b d e")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("calls: 3 shown, 4 in the trace; number 2 differs"),
+            "{error}"
+        );
+        assert!(same("calls", &lines("a"), &lines("a b")).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! trace-cmd report on trace.dat.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use aftrace::trace::calls::Task;
+use aftrace::trace::dump::trace_dat::{joined, write};
+use aftrace::trace::filter::Filter;
+use anyhow::{Context as _, Result, ensure};
+
+use super::facts::{Sample, task_of};
+use super::same;
+use super::tools::Tool;
+
+/// A line that the report has of an event.
+struct Line<'a> {
+    task: Task,
+    core: u16,
+    nanoseconds: u64,
+    kind: &'a str,
+    text: &'a str,
+}
+
+/// `NAME-PID [CPU] SECONDS.NANOSECONDS: KIND: TEXT`
+fn line(line: &str) -> Option<Line<'_>> {
+    let (head, rest) = line.split_once("] ")?;
+    let (task, core) = head.rsplit_once('[')?;
+    let core = core.parse().ok()?;
+    let pid = task.trim().rsplit_once('-')?.1.parse().ok()?;
+    let (time, rest) = rest.split_once(": ")?;
+    let (seconds, fraction) = time.trim().split_once('.')?;
+    let (kind, text) = rest.split_once(':')?;
+    Some(Line {
+        task: task_of(pid),
+        core,
+        nanoseconds: seconds.parse::<u64>().ok()? * 1_000_000_000 + fraction.parse::<u64>().ok()?,
+        kind: kind.trim(),
+        text,
+    })
+}
+
+/// `+ 44.208 us  |        name();`: the duration in nanoseconds, the depth, the rest.
+fn graph(text: &str) -> Option<(Option<u64>, usize, &str)> {
+    let (duration, call) = text.split_once('|')?;
+    let number = duration
+        .split_whitespace()
+        .find_map(|word| word.parse::<f64>().ok());
+    let call = call.strip_prefix("  ")?;
+    let depth = (call.len() - call.trim_start().len()) / 2;
+    Some((
+        number.map(|us| (us * 1000.0).round() as u64),
+        depth,
+        call.trim(),
+    ))
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Task, depth, name, start, duration.
+    calls: Vec<(Task, usize, String, u64, Option<u64>)>,
+    functions: Vec<String>,
+    missing: BTreeMap<u16, u64>,
+    switches: usize,
+}
+
+fn read(report: &str) -> Result<Seen> {
+    let mut seen = Seen::default();
+    let mut open = BTreeMap::<Task, Vec<usize>>::new();
+    for text in report.lines().skip_while(|text| text.starts_with("cpus=")) {
+        if let Some(rest) = text.strip_prefix("CPU:") {
+            let (core, rest) = rest
+                .split_once(" [")
+                .context("no count of what is missing")?;
+            let events = rest.split_whitespace().next().context("no number")?;
+            *seen.missing.entry(core.parse()?).or_default() += events.parse::<u64>()?;
+            continue;
+        }
+        let line = line(text).with_context(|| format!("not understood: {text}"))?;
+        match line.kind {
+            "funcgraph_entry" => {
+                let (duration, depth, call) =
+                    graph(line.text).with_context(|| format!("not understood: {text}"))?;
+                let name = call.strip_suffix("();").or(call.strip_suffix("() {"));
+                let name = name.with_context(|| format!("not understood: {text}"))?;
+                if duration.is_none() {
+                    open.entry(line.task).or_default().push(seen.calls.len());
+                }
+                seen.calls.push((
+                    line.task,
+                    depth,
+                    name.to_owned(),
+                    line.nanoseconds,
+                    duration,
+                ));
+            }
+            "funcgraph_exit" => {
+                let (duration, depth, call) =
+                    graph(line.text).with_context(|| format!("not understood: {text}"))?;
+                ensure!(call.starts_with('}'), "not understood: {text}");
+                let open = open.entry(line.task).or_default();
+                // Calls whose return is missing have no line.
+                while open.pop_if(|index| seen.calls[*index].1 > depth).is_some() {}
+                let index = open
+                    .pop()
+                    .with_context(|| format!("nothing to end: {text}"))?;
+                seen.calls[index].4 = duration;
+            }
+            "function" => seen
+                .functions
+                .push(line.text.split_whitespace().collect::<Vec<_>>().join(" ")),
+            "sched_switch" => seen.switches += 1,
+            other => anyhow::bail!("core {}: an event {other}", line.core),
+        }
+    }
+    seen.calls.sort_by_key(|call| call.0);
+    Ok(seen)
+}
+
+pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
+    let path = sample.output(folder, "dat");
+    let omitted = write(
+        &sample.trace,
+        &sample.symbols,
+        &Filter::default(),
+        folder,
+        File::create(&path)?,
+    )?;
+    ensure!(omitted.is_none(), "{omitted}");
+    let seen = read(&tool.text(&[
+        "report",
+        "-t",
+        "-O",
+        "parent",
+        "-i",
+        &path.to_string_lossy(),
+    ])?)?;
+    let calls: Vec<String> = seen.calls.iter().map(|call| format!("{call:?}")).collect();
+    let expected: Vec<String> = sample
+        .calls
+        .iter()
+        .map(|call| {
+            let (name, depth) = (joined(&call.name), call.depth as usize);
+            format!("{:?}", (call.task, depth, name, call.start, call.duration))
+        })
+        .collect();
+    same("calls", &calls, &expected)?;
+    let functions: Vec<String> = sample
+        .functions
+        .iter()
+        .map(|(function, caller)| format!("{} <-- {}", joined(function), joined(caller)))
+        .collect();
+    same("FUNCTION events", &seen.functions, &functions)?;
+    ensure!(
+        seen.missing == sample.missing,
+        "missing by core: shown {:?}, in the trace {:?}",
+        seen.missing,
+        sample.missing
+    );
+    ensure!(
+        seen.switches == sample.switches,
+        "{} switches of tasks shown, {} in the trace",
+        seen.switches,
+        sample.switches
+    );
+    Ok(())
+}
