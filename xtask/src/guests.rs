@@ -13,6 +13,9 @@ use crate::variant::Variant;
 /// Every guest runs on each of these, unless it says otherwise.
 pub const CPUS: [&str; 4] = ["cortex-a53", "cortex-a72", "neoverse-n1", "max"];
 
+/// Time limit of a long run.
+const LONG_LIMIT: Duration = Duration::from_secs(3600);
+
 /// What a guest's header asks for: `//@ key: value` lines at its top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -44,6 +47,8 @@ pub struct Header {
     pub exit: i32,
     /// Semihosting command line.
     pub words: Vec<String>,
+    /// That of a long run; nothing where it is no other.
+    pub long_words: Vec<String>,
 }
 
 impl Default for Header {
@@ -62,6 +67,7 @@ impl Default for Header {
             limit: Duration::from_secs(60),
             exit: 0,
             words: Vec::new(),
+            long_words: Vec::new(),
         }
     }
 }
@@ -108,11 +114,22 @@ impl Header {
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
             "exit" => self.exit = value.parse()?,
             "args" => self.words = value.split_whitespace().map(str::to_owned).collect(),
+            "long-args" => {
+                self.long_words = value.split_whitespace().map(str::to_owned).collect();
+            }
             // emu_check.rs reads these: why the order of patching is not judged for it, and other words for that run.
             "emu-check" | "emu-check-args" => {}
             key => bail!("knows no key `{key}`"),
         }
         Ok(())
+    }
+
+    /// Asks for a long run, where the guest knows one.
+    pub fn lengthen(&mut self) {
+        if !self.long_words.is_empty() {
+            self.words.clone_from(&self.long_words);
+            self.limit = LONG_LIMIT;
+        }
     }
 
     /// The CPU models that it boots on.
@@ -279,7 +296,7 @@ mod tests {
         let header = Header::parse(
             "//@ cpu: max, neoverse-n1\n//@ smp: 2\n//@ qemu: 9\n//@ target: none\n//@ profile: release-lto\n\
              //@ timeout: 5\n//@ exit: 3\n//@ args: a b\n//@ icount: yes\n//@ mem: 1G\n//@ gic: 2\n\
-             //@ variant: plain, high\n\
+             //@ variant: plain, high\n//@ long-args: c\n\
              //@ virtualization: yes\n",
         )
         .unwrap();
@@ -298,6 +315,16 @@ mod tests {
         );
         assert!(machine.virtualization);
         assert_eq!(machine.limit, Duration::from_secs(5));
+        let mut long = header;
+        long.lengthen();
+        let machine = long.machine("max");
+        assert_eq!(
+            (machine.words, machine.limit),
+            (vec!["c".to_owned()], LONG_LIMIT)
+        );
+        let mut usual = Header::default();
+        usual.lengthen();
+        assert_eq!(usual, Header::default());
     }
 
     #[test]

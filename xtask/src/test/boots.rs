@@ -162,9 +162,9 @@ impl Job<'_> {
 }
 
 /// Builds all guests once per target and profile, and boots each on each of its CPU models.
-pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>) {
+pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>, long: bool) {
     heading("guest kernels");
-    let found = match guests::scan(&repo().join("tests")) {
+    let mut found = match guests::scan(&repo().join("tests")) {
         Ok(found) => found,
         Err(error) => {
             say(format!("{error:#}"));
@@ -172,6 +172,10 @@ pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>) {
             return;
         }
     };
+    if long {
+        let guests = found.guests.iter_mut();
+        guests.for_each(|guest| guest.header.lengthen());
+    }
     for (name, error) in &found.faulty {
         say(format!("{name:<46} FAILED\n  {error:#}"));
         tally.fail(name);

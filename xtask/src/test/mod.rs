@@ -69,6 +69,9 @@ pub struct Options {
     /// Only guests whose name contains this.
     #[arg(long)]
     guest: Option<String>,
+    /// Guests that know a long run (`long-args` in their headers) make it.
+    #[arg(long)]
+    long: bool,
 }
 
 impl Options {
@@ -76,7 +79,7 @@ impl Options {
     pub fn emu_check() -> Self {
         Self {
             only: vec![Part::EmuCheck],
-            guest: None,
+            ..Self::default()
         }
     }
 }
@@ -192,7 +195,9 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Package => host::package(&mut tally),
             Part::Stable => host::stable(&mut tally, &ready.toolchain),
             Part::Elf => boots::elf(&mut tally, &ready.toolchain),
-            Part::Guests => boots::guests(&mut tally, ready, options.guest.as_deref()),
+            Part::Guests => {
+                boots::guests(&mut tally, ready, options.guest.as_deref(), options.long)
+            }
             Part::Boards => boards::check(&mut tally, ready),
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
             Part::Readers => readers::check(&mut tally),
