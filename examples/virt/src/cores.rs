@@ -207,6 +207,8 @@ pub fn synchronize() {
 /// where it can: an emulator with fewer cores than its guest then runs the others meanwhile. With `kick` the others are
 /// interrupted first.
 pub(crate) fn sleep_until(core: usize, kick: bool, done: impl Fn() -> bool) {
+    // An interrupt that the caller masks ends each sleep at once.
+    let never_taken = !crate::irq::enabled();
     SLEEPERS.fetch_add(1, Ordering::AcqRel);
     if kick {
         crate::gic::sgi_all_others(WAKE_SGI);
@@ -220,6 +222,9 @@ pub(crate) fn sleep_until(core: usize, kick: bool, done: impl Fn() -> bool) {
         let over = done() || !is_running(core);
         if !over && STATES[core].load(Ordering::Acquire) != LEAVING {
             aarch64_cpu::asm::wfi();
+            if never_taken {
+                pause();
+            }
         }
         crate::irq::restore(mask);
         if over {
@@ -227,6 +232,12 @@ pub(crate) fn sleep_until(core: usize, kick: bool, done: impl Fn() -> bool) {
         }
     }
     SLEEPERS.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// A turn of a loop that waits for another core, which an emulator with one thread for all of them then runs.
+pub fn pause() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
 }
 
 /// After a store that another core may wait for in [`sleep_until`].

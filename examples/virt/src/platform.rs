@@ -24,7 +24,7 @@ unsafe impl Platform for Virt {
 
     fn relax(&self) {
         cores::answer();
-        core::hint::spin_loop();
+        cores::pause();
     }
 
     fn cpu_index(&self) -> usize {

@@ -8,6 +8,7 @@
 pub mod context;
 pub mod fault;
 pub mod irq;
+pub mod platform;
 pub mod probe;
 pub mod raw;
 pub mod record;

@@ -9,55 +9,20 @@
 
 extern crate alloc;
 
-use aarch64_ftrace::{
-    AliasError, CpuArea, Filter, Fregs, Ftrace, Ops, Platform, Registered, TracerFn,
-};
+use aarch64_ftrace::{CpuArea, Filter, Fregs, Ftrace, Ops, Registered, TracerFn};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use guest::platform::{Noted, WAITING};
 use guest::raw;
 use guest::smp::Random;
-use virt::platform::Virt;
 use virt::{cores, heap, irq, println, quiescent};
 
 virt::entry!(main);
 
-/// Virt, which says when it waits.
-struct Watched;
-
-// SAFETY: every method does what Virt's does.
-unsafe impl Platform for Watched {
-    fn patch_begin(&self) -> Result<isize, AliasError> {
-        Virt.patch_begin()
-    }
-
-    fn patch_end(&self) {
-        Virt.patch_end();
-    }
-
-    fn sync_cores(&self) {
-        Virt.sync_cores();
-    }
-
-    fn relax(&self) {
-        Virt.relax();
-    }
-
-    fn cpu_index(&self) -> usize {
-        Virt.cpu_index()
-    }
-
-    fn synchronize(&self) -> bool {
-        WAITING.store(true, SeqCst);
-        let grace = Virt.synchronize();
-        WAITING.store(false, SeqCst);
-        grace
-    }
-}
-
-static FTRACE: Ftrace = Ftrace::new(&Watched);
+static FTRACE: Ftrace = Ftrace::new(&Noted);
 static AREAS: [CpuArea; 2] = [const { CpuArea::new() }; 2];
 
 /// Rounds with a tracer that is held inside, and without.
@@ -68,7 +33,6 @@ const ALIVE: usize = 0x600d;
 /// Turns of a tracer that is held, from the moment on when `unregister` waits. It ends at once where the ops is freed.
 const HELD: u32 = 500;
 
-static WAITING: AtomicBool = AtomicBool::new(false);
 /// Whether a tracer was entered in this round, and in how many rounds its ops has been freed.
 static INSIDE: AtomicBool = AtomicBool::new(false);
 static FREED: AtomicU32 = AtomicU32::new(0);
@@ -113,9 +77,7 @@ extern "C" fn hold(_: usize, _: usize, ops: &Ops, _: &mut Fregs) {
     while sleeps() {}
     OVERLAPS.fetch_add(u32::from(!freed()), SeqCst);
     let outlived = (0..HELD).any(|_| {
-        // Lets the other core run, also where both take turns in one thread.
-        // SAFETY: a hint.
-        unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+        cores::pause();
         freed()
     });
     OUTLIVED.fetch_add(u32::from(outlived), SeqCst);
