@@ -22,6 +22,19 @@ pub trait Text: ReadText {
     /// # Errors
     /// [`WriteFault`], with the word unchanged.
     fn write_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault>;
+    /// Stores an instruction word that may not change while it is executed, and makes it visible: the store, [`clean`],
+    /// [`complete`], [`invalidate`], [`complete`], [`synchronise`], whatever the cache type. This core executes nothing else
+    /// in between, so no function whose word is new but not yet visible: however little the compiler has optimised, what
+    /// patches may call functions that it patches.
+    ///
+    /// # Errors
+    /// [`WriteFault`], with the word unchanged.
+    ///
+    /// [`clean`]: Self::clean
+    /// [`complete`]: Self::complete
+    /// [`invalidate`]: Self::invalidate
+    /// [`synchronise`]: Self::synchronise
+    fn write_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault>;
     /// Stores a literal: one aligned 64-bit store.
     ///
     /// # Errors

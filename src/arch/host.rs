@@ -129,6 +129,9 @@ impl Text for LiveText {
     fn write_insn(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
         Err(WriteFault)
     }
+    fn write_cold(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
+        Err(WriteFault)
+    }
     fn write_literal(&self, _: usize, _: u64) -> Result<(), WriteFault> {
         Err(WriteFault)
     }

@@ -133,15 +133,17 @@ impl Engine {
     }
 }
 
+/// Each word is made visible to this core as soon as it is stored, and to the others at the end: what stands below calls
+/// functions of `core`, which are callsites like any other unless the compiler inlines them.
 fn rewrite<T: Text>(text: &T, table: &Table, from: Form, to: Form) -> Result<(), PatchError> {
-    let clean = text.cache_type().needs_clean;
     for (index, record) in table.range(0..table.len()) {
         if record.has(LEFT_ALONE) {
             continue;
         }
         if let Err((at, restored)) = write(text, table, record, from, to) {
             let (undone, stuck) = undo(text, table, 0..index, from);
-            make_visible(text, table, 0..index);
+            text.complete();
+            text.sync_cores();
             if restored.is_err() {
                 table.set_flags(index, QUARANTINED, 0);
             }
@@ -153,11 +155,8 @@ fn rewrite<T: Text>(text: &T, table: &Table, from: Form, to: Form) -> Result<(),
                 foreign: 0,
             });
         }
-        if clean {
-            text.clean(table.layout(record).mov());
-        }
     }
-    make_visible(text, table, 0..table.len());
+    text.sync_cores();
     Ok(())
 }
 
@@ -172,7 +171,7 @@ fn write(
     let layout = table.layout(record);
     text.write_literal(layout.literal(), to.literal)
         .map_err(|_| (layout.literal(), Ok(())))?;
-    text.write_insn(layout.mov(), to.mov).map_err(|_| {
+    text.write_cold(layout.mov(), to.mov).map_err(|_| {
         let restored = text.write_literal(layout.literal(), from.literal);
         (layout.mov(), restored)
     })
@@ -186,8 +185,7 @@ fn undo(text: &impl Text, table: &Table, range: Range<usize>, from: Form) -> (us
         .filter(|(_, record)| !record.has(LEFT_ALONE))
     {
         let layout = table.layout(record);
-        let word = text.write_insn(layout.mov(), from.mov);
-        text.clean(layout.mov());
+        let word = text.write_cold(layout.mov(), from.mov);
         match word.and(text.write_literal(layout.literal(), from.literal)) {
             Ok(()) => undone += 1,
             Err(_) => {
@@ -197,20 +195,4 @@ fn undo(text: &impl Text, table: &Table, range: Range<usize>, from: Form) -> (us
         }
     }
     (undone, stuck)
-}
-
-/// Also where a callsite got stuck a moment ago: its word may have changed.
-fn make_visible(text: &impl Text, table: &Table, range: Range<usize>) {
-    text.complete();
-    if text.cache_type().needs_invalidate {
-        for (_, record) in table
-            .range(range)
-            .filter(|(_, record)| !record.has(REJECTED))
-        {
-            text.invalidate(table.layout(record).mov());
-        }
-    }
-    text.complete();
-    text.synchronise();
-    text.sync_cores();
 }

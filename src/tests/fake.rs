@@ -22,6 +22,8 @@ pub(super) enum Event {
     Literal(usize, u64),
     /// An instruction word was stored.
     Word(usize, Insn),
+    /// A word with all of its maintenance, in one.
+    Cold(usize, Insn),
     /// A literal was to be stored, and was not.
     LiteralFault(usize),
     /// A word was to be stored, and was not.
@@ -208,6 +210,16 @@ impl Text for Fake {
         }
         self.poke(at, insn);
         self.note(Event::Word(at, insn));
+        Ok(())
+    }
+
+    fn write_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
+        if self.refused(Write::Word) {
+            self.note(Event::WordFault(at));
+            return Err(WriteFault);
+        }
+        self.poke(at, insn);
+        self.note(Event::Cold(at, insn));
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Init: from the compiled to the disabled state, and back when a write fails.
 #![forbid(unsafe_code)]
 
-use super::fake::Event::{self, Clean, Dsb, Invalidate, Isb, Literal, SyncCores, Word};
-use super::fake::{ALL_CTRS, BODY, CTR_DIC, CTR_IDC, CTR_NEITHER, Fake};
+use super::fake::Event::{Cold, Literal, SyncCores};
+use super::fake::{ALL_CTRS, BODY, CTR_NEITHER, Fake};
 use super::rules::every_word_is_published;
 use super::world::{BASE, World};
 use crate::engine::first_patch;
@@ -32,14 +32,9 @@ fn log_of_init() {
         let mut expected = Vec::new();
         for at in &patched {
             expected.push(Literal(at.literal(), NOP_OPS.target()));
-            expected.push(Word(at.mov(), Insn::MOV_X9_X30));
-            expected.extend((ctr & CTR_IDC == 0).then_some(Clean(at.mov())));
+            expected.push(Cold(at.mov(), Insn::MOV_X9_X30));
         }
-        expected.push(Dsb);
-        if ctr & CTR_DIC == 0 {
-            expected.extend(patched.iter().map(|at| Invalidate(at.mov())));
-        }
-        expected.extend([Dsb, Isb, SyncCores]);
+        expected.push(SyncCores);
         assert_eq!(world.take_log(), expected, "CTR {ctr:#x}");
         assert_eq!(words(), before, "what is left alone is written");
     }
@@ -69,22 +64,11 @@ fn a_fault_at_each_write_gives_back_the_compiled_text() {
                 "write {n}"
             );
             assert_eq!(world.text.memory(), before, "write {n}");
-            every_word_is_restored(&world.take_log(), &world);
+            every_word_is_published(&world.take_log(), world.text.needs());
         }
         world.text.heal();
         first_patch(&world.text, &world.table).expect("nothing is refused any more");
     }
-}
-
-/// As `every_word_is_published`; cleaning what need not be cleaned is no mistake where a fault is undone.
-fn every_word_is_restored(log: &[Event], world: &World) {
-    let needs = world.text.needs();
-    let log: Vec<_> = log
-        .iter()
-        .copied()
-        .filter(|event| needs.needs_clean || !matches!(event, Clean(_)))
-        .collect();
-    every_word_is_published(&log, needs);
 }
 
 #[test]

@@ -160,6 +160,9 @@ pub(super) fn every_word_is_published(log: &[Event], needs: CacheType) {
             Event::Word(at, _) => {
                 stages.insert(at, Stage::Cleaned);
             }
+            Event::Cold(at, _) => {
+                stages.insert(at, Stage::Fetched);
+            }
             Event::Clean(_) => assert!(needs.needs_clean, "{event:x?} is not needed: {log:x?}"),
             Event::Invalidate(_) => {
                 assert!(needs.needs_invalidate, "{event:x?} is not needed: {log:x?}");
@@ -174,7 +177,9 @@ pub(super) fn every_word_is_published(log: &[Event], needs: CacheType) {
         assert_eq!(log.last(), Some(&Event::SyncCores), "{log:x?}");
     }
     let literals = log.iter().rposition(|e| matches!(e, Event::Literal(..)));
-    let complete = log.iter().rposition(|e| *e == Event::Dsb);
+    let complete = log
+        .iter()
+        .rposition(|e| matches!(e, Event::Dsb | Event::Cold(..)));
     assert!(
         literals <= complete,
         "a literal is not complete when the call returns: {log:x?}"

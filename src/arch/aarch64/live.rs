@@ -90,6 +90,28 @@ impl Text for LiveText {
     }
 
     #[inline]
+    fn write_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
+        let alias = at.wrapping_add_signed(self.distance);
+        // SAFETY: the store is to the word's memory, by the platform's promise in `patch_begin`; for the rest see `clean`
+        // and `invalidate`. One block, so that nothing stands in between, not even a call in a build without optimisation.
+        unsafe {
+            asm!(
+                "str {insn:w}, [{alias}]",
+                "dc cvau, {at}",
+                "dsb ish",
+                "ic ivau, {at}",
+                "dsb ish",
+                "isb",
+                insn = in(reg) insn.0,
+                alias = in(reg) alias,
+                at = in(reg) at,
+                options(nostack, preserves_flags),
+            );
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn write_literal(&self, at: usize, value: u64) -> Result<(), WriteFault> {
         let alias = at.wrapping_add_signed(self.distance) as *mut u64;
         // SAFETY: as `write_insn`.
