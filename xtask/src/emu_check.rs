@@ -171,10 +171,11 @@ fn plugin() -> Result<PathBuf> {
     Ok(target.join("debug/libemu_check.so"))
 }
 
-/// A file of this process's own.
-fn scratch(name: &str) -> PathBuf {
+/// A file of this process's own, for one kernel.
+fn scratch(name: &str, elf: &Path) -> PathBuf {
     let folder = repo().join("target/emu-check");
-    folder.join(format!("{name}-{}.txt", std::process::id()))
+    let kernel = elf.file_name().unwrap_or_default().display();
+    folder.join(format!("{name}-{kernel}-{}.txt", std::process::id()))
 }
 
 /// Boots a kernel under the plug-in; each core has a thread of its own, whatever the machine says: where all take turns in one,
@@ -184,7 +185,7 @@ fn watch(plugin: &Path, elf: &Path, machine: &Machine, more: &str) -> Result<(Re
         single: false,
         ..machine.clone()
     };
-    let out = scratch("report");
+    let out = scratch("report", elf);
     // The report of an earlier run must not be taken for this one's.
     let _ = fs::remove_file(&out);
     let mut command = qemu::command(&machine, elf);
@@ -240,41 +241,61 @@ pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str]) {
             built = kernel::build(&ready.toolchain, &packages, None, target, profile)?;
             Ok(())
         });
+        let mut judged = Vec::new();
         for kernel in &built {
             if kernel.name == GUEST {
                 own::check(tally, &library, kernel);
             } else {
-                real(tally, &library, kernel);
+                judged.extend(real(tally, kernel));
             }
         }
+        tally.steps(
+            judged,
+            |job| job.name.clone(),
+            |job| {
+                watch(&library, &job.kernel.elf, &job.machine, "")?
+                    .0
+                    .passes()
+            },
+        );
     }
 }
 
+/// One kernel to be judged.
+struct Job<'a> {
+    name: String,
+    kernel: &'a Kernel,
+    machine: Machine,
+}
+
 /// Guests that never reach their patching, or write the text by hand to see what the tracer says, are judged as they are.
-fn real(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
+fn real<'a>(tally: &mut Tally, kernel: &'a Kernel) -> Option<Job<'a>> {
     let text = source(&kernel.name);
     let name = format!("{NAME}: {} {}", kernel.name, kernel.profile);
     let header = match Header::parse(&text) {
         Ok(header) => header,
-        Err(error) => return tally.step(&name, || Err(error)),
+        Err(error) => {
+            tally.step(&name, || Err(error));
+            return None;
+        }
     };
     if let Some(why) = text
         .lines()
         .find_map(|line| line.strip_prefix("//@ emu-check: "))
     {
         tally.skip(name, why);
-        return;
+        return None;
     }
     // Judged in release whatever it says; not optimised only where the guest boots so, too.
     if kernel.profile == Profile::Dev && !header.profiles.contains(&Profile::Dev) {
-        return;
+        return None;
     }
     if !header.variants.contains(&Variant::Plain) {
         tally.skip(
             name,
             "is about a variant of the build; here the plain ones are judged",
         );
-        return;
+        return None;
     }
     // A guest whose models have their own numbers of cores is judged on the last of them.
     let cpu = header.cpus.last().filter(|cpu| cpu.contains('/'));
@@ -289,7 +310,9 @@ fn real(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
     {
         machine.words = words.split_whitespace().map(str::to_owned).collect();
     }
-    tally.step(&name, || {
-        watch(plugin, &kernel.elf, &machine, "")?.0.passes()
-    });
+    Some(Job {
+        name,
+        kernel,
+        machine,
+    })
 }

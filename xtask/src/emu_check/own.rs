@@ -104,7 +104,7 @@ fn counts(plugin: &Path, kernel: &Kernel) -> Result<()> {
         icount: true,
         ..machine(1, "count")
     };
-    let file = scratch("path");
+    let file = scratch("path", &kernel.elf);
     let more = format!(",count=on,path={}", file.display());
     let (report, console) = watch(plugin, &kernel.elf, &machine, &more)?;
     report.passes()?;

@@ -1,9 +1,6 @@
 //! The checks on built kernels: their files, and what they say when booted.
 
 use std::fs;
-use std::sync::Mutex;
-use std::time::Instant;
-use std::{collections::VecDeque, thread};
 
 use anyhow::{Result, bail};
 
@@ -16,9 +13,6 @@ use crate::setup::toolchain::Toolchain;
 use crate::setup::{Ready, repo};
 use crate::ui::{heading, say};
 use crate::variant::{self, Variant};
-
-/// Boots at the same time.
-const AT_ONCE: usize = 2;
 
 /// What must hold in the files of the kernels: every package in every profile, but of the guests only those that are built with
 /// a feature of the library, which no other kernel has.
@@ -253,7 +247,7 @@ fn matrix(
         };
         Ok(())
     });
-    let mut jobs = VecDeque::new();
+    let mut jobs = Vec::new();
     for &guest in guests {
         let Some(kernel) = kernels.iter().find(|kernel| kernel.name == guest.name) else {
             tally.fail(format!("{} {target} {profile}: not built", guest.name));
@@ -270,22 +264,9 @@ fn matrix(
                 let why = format!("needs QEMU {}, here is {}", guest.header.qemu, ready.qemu);
                 tally.skip(job.name(), why);
             } else {
-                jobs.push_back(job);
+                jobs.push(job);
             }
         }
     }
-    let jobs = Mutex::new(jobs);
-    let shared = Mutex::new(tally);
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(job) = jobs.lock().ok().and_then(|mut jobs| jobs.pop_front()) {
-                    let start = Instant::now();
-                    let result = job.run();
-                    let Ok(mut tally) = shared.lock() else { return };
-                    tally.stepped(&job.name(), result, start);
-                }
-            });
-        }
-    });
+    tally.steps(jobs, Job::name, Job::run);
 }

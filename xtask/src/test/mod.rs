@@ -5,6 +5,9 @@ mod boots;
 mod host;
 mod readers;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -13,6 +16,9 @@ use clap::ValueEnum;
 use crate::setup::Ready;
 use crate::ui::{heading, say, took};
 use crate::{emu_check, litmus};
+
+/// Boots at the same time.
+const AT_ONCE: usize = 2;
 
 /// A group of checks that can be run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,6 +121,29 @@ impl Tally {
         self.stepped(name, result, start);
     }
 
+    /// Checks that stand in each other's way no more than two machines do: some at the same time.
+    pub fn steps<T: Sync>(
+        &mut self,
+        jobs: Vec<T>,
+        name: impl Fn(&T) -> String + Sync,
+        check: impl Fn(&T) -> Result<()> + Sync,
+    ) {
+        let shared = Mutex::new(self);
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let start = Instant::now();
+                        let result = check(job);
+                        let Ok(mut tally) = shared.lock() else { return };
+                        tally.stepped(&name(job), result, start);
+                    }
+                });
+            }
+        });
+    }
+
     /// Counts and prints a check that began at `start`.
     fn stepped(&mut self, name: &str, result: Result<()>, start: Instant) {
         match result {
@@ -178,6 +207,7 @@ impl Tally {
 pub fn run(ready: &Ready, options: &Options) -> Result<()> {
     let start = Instant::now();
     let mut tally = Tally::default();
+    let mut times = Vec::new();
     let parts: Vec<Part> = Part::ALL
         .into_iter()
         .filter(|part| match &options.guest {
@@ -186,6 +216,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
         })
         .collect();
     for part in parts {
+        let began = Instant::now();
         match part {
             Part::Fmt => host::fmt(&mut tally),
             Part::Clippy => host::clippy(&mut tally, &ready.toolchain),
@@ -202,8 +233,12 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
             Part::Readers => readers::check(&mut tally),
         }
+        let name = part
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned());
+        times.push(format!("{} {}", name.unwrap_or_default(), took(began)));
     }
-    say(format!("\nin all {}", took(start)));
+    say(format!("\nin all {}: {}", took(start), times.join(", ")));
     tally.conclude()
 }
 
