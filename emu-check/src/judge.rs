@@ -8,6 +8,8 @@
 //!
 //! A call returns when the writing core executes, on the same stack and above where it stored, an instruction that stands
 //! outside the tracer's own range, right behind a BL into that range. No symbol of any Rust function is needed for that.
+//! Where the compiler has not optimised, the tracer calls functions of `core` that call it back: such a BL stands below the
+//! one that began the call, and its return ends nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -44,6 +46,8 @@ pub struct Core {
     ordered: u64,
     /// Stack pointer at the first store of the patching call under way.
     batch: Option<u64>,
+    /// Stack pointer at the outermost BL into the tracer that has not returned.
+    inside: Option<u64>,
     wrote_mov: bool,
 }
 
@@ -167,11 +171,29 @@ impl Judge {
         }
     }
 
+    /// A core is about to execute a BL into the tracer, from outside of it.
+    pub fn called(&mut self, core: usize, sp: u64) {
+        let inside = &mut self.cores[core].inside;
+        // Below the outermost call on its stack, it is part of that.
+        if !inside.is_some_and(|outermost| sp < outermost && outermost - sp < STACK_REACH) {
+            *inside = Some(sp);
+        }
+    }
+
     /// A core arrives behind a BL into the tracer. True where that ended a patching call.
     pub fn returned(&mut self, core: usize, sp: u64) -> bool {
-        let ends = self.cores[core]
-            .batch
-            .is_some_and(|batch| sp > batch && sp - batch < STACK_REACH);
+        let state = &mut self.cores[core];
+        let is_outermost = match state.inside {
+            Some(outermost) if sp < outermost && outermost - sp < STACK_REACH => false,
+            _ => {
+                state.inside = None;
+                true
+            }
+        };
+        let ends = is_outermost
+            && state
+                .batch
+                .is_some_and(|batch| sp > batch && sp - batch < STACK_REACH);
         if ends {
             self.end_of_call(core);
         }

@@ -182,15 +182,19 @@ qemu_plugin::register!(Check);
 /// Asks for the callbacks that one instruction needs.
 fn watch(instruction: &Instruction, word: u32) {
     let at = instruction.vaddr();
-    let (role, behind_call) = {
+    let (role, call, behind_call) = {
         let judge = judge();
         let image = &judge.image;
         let own = image.own.contains(&at);
-        let called = image
-            .word(at.wrapping_sub(4))
-            .and_then(|word| insn::bl_target(at - 4, word));
-        let into = called.is_some_and(|target| image.own.contains(&target));
-        (image.roles.get(&at).copied(), into && !own)
+        let into = |at: u64| {
+            let called = image.word(at).and_then(|word| insn::bl_target(at, word));
+            called.is_some_and(|target| image.own.contains(&target))
+        };
+        (
+            image.roles.get(&at).copied(),
+            into(at) && !own,
+            into(at.wrapping_sub(4)) && !own,
+        )
     };
     instruction.register_memory_access_callback_flags(
         move |core, info, address| stored(core as usize, &info, address),
@@ -212,11 +216,21 @@ fn watch(instruction: &Instruction, word: u32) {
             }
         });
     }
+    // Asked for first: behind one call may stand the next.
     if behind_call {
         instruction.register_execute_callback_flags(
             |core| {
                 let sp = number(&registers().sp);
                 judge().returned(core as usize, sp);
+            },
+            READ,
+        );
+    }
+    if call {
+        instruction.register_execute_callback_flags(
+            |core| {
+                let sp = number(&registers().sp);
+                judge().called(core as usize, sp);
             },
             READ,
         );

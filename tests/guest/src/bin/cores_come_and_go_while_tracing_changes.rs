@@ -2,7 +2,7 @@
 //@ target: softfloat
 //@ profile: dev, release
 //@ args: 3000
-//@ emu-check-args: 500 once
+//@ emu-check-args: 150 once
 //@ timeout: 120
 //! Cores start, call traced functions, and switch themselves off, again and again, while another changes tracing: patching
 //! does not wait for cores that are off, and a core that comes back sees the text as it is then.
