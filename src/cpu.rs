@@ -91,11 +91,11 @@ impl CpuArea {
     }
 
     /// Sends what is recorded on this core to `ring`, or nowhere (`None`). One store: whoever is in an entry finishes
-    /// with the ring that it has read.
+    /// with the ring that it has read. Sequentially consistent: who stores here looks afterwards whether that is still wanted.
     pub(crate) fn set_ring(&'static self, ring: Option<&'static Control>) {
         let ring = ring.unwrap_or(&self.off);
         self.ring
-            .store(core::ptr::from_ref(ring).cast_mut(), Ordering::Release);
+            .store(core::ptr::from_ref(ring).cast_mut(), Ordering::SeqCst);
     }
 
     /// Where recorders on this core write to.

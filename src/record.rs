@@ -2,13 +2,16 @@
 
 mod dump;
 mod error;
-mod memory;
+pub(crate) mod memory;
 mod reader;
+mod snapshot;
 mod stream;
+mod switch;
 
 pub use error::RecordError;
 pub use memory::{RecordMemory, Sizes};
 pub use reader::{Item, Reader};
+pub use snapshot::Snapshot;
 pub use stream::SendError;
 
 use crate::arch;
@@ -37,6 +40,8 @@ pub struct Recorder {
     graph: [Ops; 4],
     installed: spin::Once<Installed>,
     on: AtomicBool,
+    /// There is a [`Snapshot`].
+    snapshot: AtomicBool,
 }
 
 /// Some recorder has memory: a core has one ring that recorders write to, so there is one recorder.
@@ -76,6 +81,7 @@ impl Recorder {
             ],
             installed: spin::Once::new(),
             on: AtomicBool::new(false),
+            snapshot: AtomicBool::new(false),
         }
     }
 
@@ -111,13 +117,18 @@ impl Recorder {
                 return Err(error);
             }
         };
+        self.begin(region, sizes.mode);
+        Ok(())
+    }
+
+    /// Takes the region as its own and switches recording on.
+    pub(crate) fn begin(&'static self, region: memory::Region, mode: Mode) {
         self.installed.call_once(|| Installed {
             region,
-            mode: sizes.mode,
+            mode,
             lse: arch::has_lse(),
         });
         self.set_on(true);
-        Ok(())
     }
 
     fn region(
@@ -172,76 +183,10 @@ impl Recorder {
         Ok(&self.graph[self.installed()?.form()])
     }
 
-    /// Switches recording on or off, on all cores: one store for each core, no text is touched. Events that arrive while
-    /// it is off are counted ([`Counts::refused`]) and not kept.
-    ///
-    /// # Errors
-    /// [`RecordError::NotInstalled`].
-    ///
-    /// # Context
-    /// Any, also a tracer. Calls under way on other cores finish with the ring they began with.
-    pub fn switch(&'static self, on: bool) -> Result<(), RecordError> {
-        self.installed()?;
-        self.set_on(on);
-        Ok(())
-    }
-
-    /// Whether recording is on.
-    pub fn is_on(&self) -> bool {
-        self.on.load(Ordering::Acquire)
-    }
-
-    fn set_on(&'static self, on: bool) {
-        self.on.store(on, Ordering::SeqCst);
-        areas::all().for_each(|area| self.point(area));
-    }
-
-    /// A core that has come online after [`Recorder::install`] records from now on.
-    ///
-    /// # Context
-    /// On that core, after [`Ftrace::cpu_online`].
-    pub fn cpu_online(&'static self) {
-        if let Some(area) = arch::cpu_area() {
-            self.point(area);
-        }
-    }
-
-    /// An area that is no core's but a task's (see [`CpuArea`]) records on `core` from now on. Call it when the task is made, and
-    /// when it goes to another core.
-    ///
-    /// # Context
-    /// Any, also before [`Recorder::install`].
-    pub fn adopt(&'static self, area: &'static CpuArea, core: usize) {
-        area.list(core as u32);
-        self.point(area);
-    }
-
-    /// This core runs the task `id` from here on: a TASK event in its ring, where recording is on.
-    ///
-    /// # Context
-    /// The kernel's context switch, interrupts masked. Takes no lock.
-    pub fn task_switch(&'static self, id: u32) {
-        if let Some(area) = arch::cpu_area() {
-            areas::ring(area).write(Type::Task, arch::ticks(), 0, id);
-        }
-    }
-
-    /// Sends what the core of this area records to where it belongs.
-    fn point(&'static self, area: &'static CpuArea) {
-        loop {
-            let on = self.on.load(Ordering::SeqCst);
-            let ring = self.ring(area.core()).ok().filter(|_| on);
-            area.set_ring(ring);
-            // Somebody else switched meanwhile: what is in force is what was switched last.
-            if self.on.load(Ordering::SeqCst) == on {
-                return;
-            }
-        }
-    }
-
+    /// The ring that the core's events go to.
     fn ring(&'static self, core: usize) -> Result<&'static Control, RecordError> {
         let region = &self.installed()?.region;
-        region.ring(core).ok_or(RecordError::NoSuchCore {
+        region.written(core).ok_or(RecordError::NoSuchCore {
             core,
             cores: region.cores(),
         })

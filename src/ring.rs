@@ -26,7 +26,9 @@ pub(crate) struct Control {
     role: AtomicU32,
     /// Events that were not written because recording was off.
     refused: AtomicU64,
-    _zero: [AtomicU32; 13],
+    /// Where the recording ended; 0 while it goes on.
+    end: AtomicU64,
+    _zero: [AtomicU32; 11],
     crc: AtomicU32,
 }
 
@@ -48,7 +50,8 @@ pub(crate) mod offset {
     const _: () = assert!(MASK == 8 && SHIFT == 24 && LIMIT == 32);
     const _: () = assert!(offset_of!(Control, start) == 40 && offset_of!(Control, data) == 48);
     const _: () = assert!(offset_of!(Control, core) == 56 && offset_of!(Control, role) == 60);
-    const _: () = assert!(offset_of!(Control, refused) == 64 && offset_of!(Control, crc) == 124);
+    const _: () = assert!(offset_of!(Control, refused) == 64 && offset_of!(Control, end) == 72);
+    const _: () = assert!(offset_of!(Control, crc) == 124);
 }
 
 /// One slot's memory.
@@ -77,6 +80,18 @@ pub struct Counts {
     pub refused: u64,
 }
 
+/// What a ring is for: the format's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Role {
+    /// Recorders write to it.
+    Written = 0,
+    /// A snapshot: its recording has ended.
+    Snapshot = 1,
+    /// Nothing was ever written to it.
+    Spare = 2,
+}
+
 /// What a ring does when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -100,7 +115,8 @@ impl Control {
             core: AtomicU32::new(0),
             role: AtomicU32::new(0),
             refused: AtomicU64::new(0),
-            _zero: [const { AtomicU32::new(0) }; 13],
+            end: AtomicU64::new(0),
+            _zero: [const { AtomicU32::new(0) }; 11],
             crc: AtomicU32::new(0),
         }
     }
@@ -134,15 +150,31 @@ impl Control {
         place.write(control)
     }
 
-    /// Begins a recording here: what was recorded before is forgotten.
+    /// Begins a recording here: what was recorded before is forgotten. After [`Control::freeze`] it begins where that ended:
+    /// who found the ring before it was taken away and reserved later is in this recording.
     pub(crate) fn begin(&self, mode: Mode) {
-        let start = self.head.load(Ordering::Relaxed);
+        let start = self.reached(self.head.load(Ordering::Relaxed));
         let limit = match mode {
             Mode::Overwrite => u64::MAX,
             Mode::StopWhenFull => start + self.bytes(),
         };
         self.start.store(start, Ordering::Relaxed);
         self.limit.store(limit, Ordering::Relaxed);
+        self.end.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends the recording: what is reserved from here on belongs to the next one.
+    pub(crate) fn freeze(&self) {
+        self.end.store(self.head(), Ordering::Relaxed);
+    }
+
+    /// What it is for. Sequentially consistent, as [`Control::set_role`]: it decides which of two rings is written to.
+    pub(crate) fn is_written(&self) -> bool {
+        self.role.load(Ordering::SeqCst) == Role::Written as u32
+    }
+
+    pub(crate) fn set_role(&self, role: Role) {
+        self.role.store(role as u32, Ordering::SeqCst);
     }
 
     fn fixed_crc(&self) -> u32 {
@@ -168,15 +200,29 @@ impl Control {
         self.head.load(Ordering::Acquire)
     }
 
-    /// The position behind the last slot that was or will be written.
-    pub(crate) fn end(&self) -> u64 {
+    /// The position behind the last slot that was or will be written, whichever recording it is of.
+    fn last(&self) -> u64 {
         self.head().min(self.limit.load(Ordering::Relaxed))
+    }
+
+    /// Where the recording ended, or is now that the head is here.
+    fn reached(&self, head: u64) -> u64 {
+        match self.end.load(Ordering::Relaxed) {
+            0 => head,
+            end => end,
+        }
+    }
+
+    /// The position behind the last slot of the recording that was or will be written.
+    pub(crate) fn end(&self) -> u64 {
+        let limit = self.limit.load(Ordering::Relaxed);
+        self.reached(self.head()).min(limit)
     }
 
     /// The oldest position that is still there.
     pub(crate) fn oldest(&self) -> u64 {
         let start = self.start.load(Ordering::Relaxed);
-        start.max(self.end().saturating_sub(self.bytes()))
+        start.max(self.last().saturating_sub(self.bytes()))
     }
 
     /// How many slots were reserved, whatever became of them.
@@ -187,11 +233,15 @@ impl Control {
     /// What is in it.
     pub(crate) fn counts(&self) -> Counts {
         let (head, start) = (self.head(), self.start.load(Ordering::Relaxed));
-        let end = head.min(self.limit.load(Ordering::Relaxed));
+        let limit = self.limit.load(Ordering::Relaxed);
+        let reached = self.reached(head).max(start);
+        let end = reached.min(limit);
+        // Also by those who reserved after the recording's end.
+        let oldest = head.min(limit).saturating_sub(self.bytes());
         Counts {
             written: (end - start) / EVENT_BYTES,
-            overwritten: (end - start).saturating_sub(self.bytes()) / EVENT_BYTES,
-            dropped: (head - end) / EVENT_BYTES,
+            overwritten: oldest.min(end).saturating_sub(start) / EVENT_BYTES,
+            dropped: (reached - end) / EVENT_BYTES,
             refused: self.refused.load(Ordering::Relaxed),
         }
     }
@@ -244,7 +294,7 @@ impl Control {
     /// interrupted between reservation and store until seven laps have passed can be taken for another.
     pub(crate) fn read(&self, position: u64) -> Result<Event, Unreadable> {
         let event = self.words(position);
-        if self.end().saturating_sub(position) > self.bytes() {
+        if self.last().saturating_sub(position) > self.bytes() {
             return Err(Unreadable::Overwritten);
         }
         if event.is_of(position, self.shift.load(Ordering::Relaxed) as u32) {

@@ -43,6 +43,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/tracer.rs", "the first memory for sets"),
     ("src/tests/builtin.rs", "what the asm reads of a set"),
     ("src/tests/lock.rs", "a Platform of the tests"),
+    (
+        "src/tests/recorder.rs",
+        "a Platform of the tests; a region as a debugger reads it",
+    ),
     ("src/tests/ring.rs", "memory for a ring"),
     ("src/tests/scarce.rs", "an allocator that can be exhausted"),
     (

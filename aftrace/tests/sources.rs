@@ -5,7 +5,7 @@ mod kernel;
 use std::io::Cursor;
 
 use aarch64_ftrace::trace::CobsEncoder;
-use aarch64_ftrace::trace::{Event, Type, crc32_of};
+use aarch64_ftrace::trace::{Event, Region, RegionError, Type, crc32_of};
 use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::stream::{Damage, Piece, Reader};
 use aftrace::trace::uart::{Demultiplexer, Output};
@@ -211,6 +211,34 @@ fn the_golden_region_is_read_from_a_memory_image() {
     assert_eq!((events, refused, missing), (vec![3, 255], None, 5));
     assert_eq!(found.len(), 258);
     assert!(rings[1].counts.unfinished == 1 && rings[1].counts.refused == 9);
+}
+
+/// A snapshot's recording has an end; who reserved behind it has written over its oldest events, and is of the next one.
+#[test]
+fn a_recording_that_has_ended_is_read_to_its_end() {
+    let ended = |region: &mut [u8], events: u64| {
+        region[256 + 72..][..8].copy_from_slice(&(4096 + events * 16).to_le_bytes());
+    };
+    let (found, rings, missing) = times(image(4096, 300, |region| ended(region, 298)));
+    assert_eq!((found, missing), ((5044..5298).collect::<Vec<_>>(), 44));
+    let counts = (rings[0].counts.written, rings[0].counts.overwritten);
+    assert_eq!(counts, (298, 44));
+    let whole = image(0, 300, |region| ended(region, 298));
+    let region = Region::parse(&whole[..16384]).unwrap();
+    let ring = region.rings().next().unwrap();
+    assert_eq!(ring.counts(), rings[0].counts);
+    assert_eq!(ring.events().count(), 254);
+    for wrong in [301, 9] {
+        let image = image(0, 300, |region| {
+            ended(region, wrong);
+            region[256 + 72] |= u8::from(wrong == 9);
+        });
+        let refused = Region::parse(&image[..16384]).err();
+        assert!(
+            matches!(refused, Some(RegionError::Field { offset: 72, .. })),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]

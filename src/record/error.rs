@@ -37,6 +37,10 @@ pub enum RecordError {
         /// Bytes of the text.
         bytes: u64,
     },
+    /// There are no spare rings for a snapshot.
+    NoSpare,
+    /// There is a snapshot already, and one pair of rings for each core.
+    SnapshotHeld,
     /// The region has no ring for this core.
     NoSuchCore {
         /// Asked for.
@@ -70,6 +74,8 @@ impl fmt::Display for RecordError {
                 f,
                 "the text has {bytes} bytes; events tell {TEXT_BYTES_MAX} apart"
             ),
+            Self::NoSpare => write!(f, "no spare rings: ask for them in the sizes of install"),
+            Self::SnapshotHeld => write!(f, "there is a snapshot: drop it first"),
             Self::NoSuchCore { core, cores } => {
                 write!(
                     f,

@@ -1,7 +1,7 @@
 //! A region: how the kernel's memory is cut into header, control blocks and rings.
 
 use super::error::RecordError;
-use crate::ring::{Control, Mode};
+use crate::ring::{Control, Mode, Role};
 use crate::trace::{
     CONTROL_BYTES, HEADER_BYTES, Header, NO_CORE, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
     TEXT_BYTES_MAX,
@@ -23,21 +23,28 @@ pub struct Sizes {
     pub ring_bytes: u64,
     /// What happens when a ring is full.
     pub mode: Mode,
+    /// A second ring for each core, for [`Recorder::snapshot`](super::Recorder::snapshot): twice the memory.
+    pub spare: bool,
 }
 
 impl Sizes {
     /// Bytes of memory that these sizes need; `None` where they are not allowed.
     pub const fn bytes(&self) -> Option<u64> {
-        let rings = (self.cores as u64).checked_mul(self.ring_bytes);
-        match (rings, self.check()) {
-            (Some(rings), Ok(())) => rings.checked_add(self.data_offset()),
-            _ => None,
+        // Within bounds: 17 bits times 40.
+        match self.check() {
+            Ok(()) => Some(self.rings() as u64 * self.ring_bytes + self.data_offset()),
+            Err(_) => None,
         }
+    }
+
+    /// Rings of all cores, spare ones too.
+    const fn rings(&self) -> usize {
+        self.cores << self.spare as u32
     }
 
     /// Where the first ring's data begins.
     const fn data_offset(&self) -> u64 {
-        let blocks = HEADER_BYTES + self.cores * CONTROL_BYTES;
+        let blocks = HEADER_BYTES + self.rings() * CONTROL_BYTES;
         blocks.next_multiple_of(REGION_ALIGN) as u64
     }
 
@@ -94,7 +101,7 @@ impl<const BYTES: usize> Default for RecordMemory<BYTES> {
 }
 
 /// A region that was made: its memory is cut, and belongs to its rings for ever.
-pub(super) struct Region {
+pub(crate) struct Region {
     header: Header,
     rings: &'static [MaybeUninit<Control>],
 }
@@ -104,7 +111,7 @@ impl Region {
     ///
     /// # Errors
     /// See [`RecordError`]; nothing is written then.
-    pub(super) fn make(
+    pub(crate) fn make(
         memory: &'static mut [MaybeUninit<u8>],
         sizes: Sizes,
         header: Header,
@@ -124,7 +131,7 @@ impl Region {
         }
         let header = Header {
             cpus: sizes.cores as u32,
-            rings: sizes.cores as u32,
+            rings: sizes.rings() as u32,
             region_bytes: needed,
             controls: HEADER_BYTES as u32,
             ..header
@@ -135,46 +142,93 @@ impl Region {
         blocks.fill(MaybeUninit::zeroed());
         let blocks = NonNull::from(blocks).cast::<MaybeUninit<Control>>();
         let data = NonNull::from(data).cast();
-        for core in 0..sizes.cores {
-            let offset = core * sizes.ring_bytes as usize;
+        for ring in 0..sizes.rings() {
+            let offset = ring * sizes.ring_bytes as usize;
             // SAFETY: the offset is within the memory, which `sizes.bytes` counted.
             let slots = unsafe { data.byte_add(offset) };
             // SAFETY: likewise for the control block.
-            let block = unsafe { blocks.add(core) };
+            let block = unsafe { blocks.add(ring) };
             let from_start = sizes.data_offset() + offset as u64;
             // SAFETY: both are of the memory that was given for ever, and of nobody else; aligned as the region is.
-            unsafe {
+            let control = unsafe {
                 Control::make(
                     block,
                     slots,
                     sizes.ring_bytes,
                     from_start,
-                    core as u32,
+                    (ring % sizes.cores) as u32,
                     sizes.mode,
                 )
             };
+            if ring >= sizes.cores {
+                control.set_role(Role::Spare);
+            }
         }
         // Last, so that whoever looks at the RAM finds a header only where all else is in place.
         for (to, from) in first.iter_mut().zip(header.to_bytes()) {
             to.write(from);
         }
         // SAFETY: that many control blocks were made there just now, and are never unmade.
-        let rings = unsafe { core::slice::from_raw_parts(blocks.as_ptr(), sizes.cores) };
+        let rings = unsafe { core::slice::from_raw_parts(blocks.as_ptr(), sizes.rings()) };
         Ok(Self { header, rings })
     }
 
-    pub(super) fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &Header {
         &self.header
     }
 
-    pub(super) fn cores(&self) -> usize {
-        self.rings.len()
+    pub(crate) fn cores(&self) -> usize {
+        self.header.cpus as usize
     }
 
-    pub(super) fn ring(&self, core: usize) -> Option<&'static Control> {
+    pub(crate) fn has_spare(&self) -> bool {
+        self.rings.len() > self.cores()
+    }
+
+    fn ring(&self, index: usize) -> Option<&'static Control> {
         // SAFETY: `make` has initialised every one of them.
         self.rings
-            .get(core)
+            .get(index)
             .map(|ring| unsafe { ring.assume_init_ref() })
+    }
+
+    /// A core's two rings. Which of them is written to, the first one's role says alone.
+    fn pair(&self, core: usize) -> Option<(&'static Control, Option<&'static Control>)> {
+        let first = (core < self.cores()).then(|| self.ring(core))??;
+        Some((first, self.ring(core + self.cores())))
+    }
+
+    /// The ring that the core's recorders write to.
+    pub(crate) fn written(&self, core: usize) -> Option<&'static Control> {
+        match self.pair(core)? {
+            (first, Some(second)) if !first.is_written() => Some(second),
+            (first, _) => Some(first),
+        }
+    }
+
+    /// The other one, where there is one.
+    pub(crate) fn taken(&self, core: usize) -> Option<&'static Control> {
+        match self.pair(core)? {
+            (first, Some(_)) if !first.is_written() => Some(first),
+            (_, second) => second,
+        }
+    }
+
+    /// Begins a recording in the core's other ring and makes it the one that is written to; gives the one that was. One
+    /// caller at a time.
+    pub(crate) fn exchange(&self, core: usize, mode: Mode) -> Option<&'static Control> {
+        let (first, second) = self.pair(core)?;
+        let second = second?;
+        if first.is_written() {
+            second.begin(mode);
+            second.set_role(Role::Written);
+            first.set_role(Role::Snapshot);
+            Some(first)
+        } else {
+            first.begin(mode);
+            first.set_role(Role::Written);
+            second.set_role(Role::Snapshot);
+            Some(second)
+        }
     }
 }

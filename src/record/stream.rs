@@ -1,8 +1,9 @@
 //! Sending what is recorded to a sink.
 #![forbid(unsafe_code)]
 
-use super::{Item, RecordError, Recorder};
+use super::{Item, Reader, RecordError, Recorder};
 use crate::arch;
+use crate::ring::Control;
 use crate::sink::{Sink, SinkError, Stream};
 use crate::trace::{
     EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, NO_CORE, counts_payload, end_payload,
@@ -59,52 +60,67 @@ impl Recorder {
         stream: &mut Stream<S>,
         reason: EndReason,
     ) -> Result<(), SendError> {
-        stream.header(&self.header()?.to_bytes())?;
-        for core in 0..self.header()?.cpus as usize {
-            self.send_core(stream, core)?;
+        self.send_rings(stream, reason, |core| {
+            // Also keeps what was refused until now with the ring.
+            self.counts(core)?;
+            self.ring(core)
+        })
+    }
+
+    /// Sends the rings that `ring` names, of every core in its turn.
+    pub(super) fn send_rings<S: Sink>(
+        &'static self,
+        stream: &mut Stream<S>,
+        reason: EndReason,
+        ring: impl Fn(usize) -> Result<&'static Control, RecordError>,
+    ) -> Result<(), SendError> {
+        let header = self.header()?;
+        stream.header(&header.to_bytes())?;
+        for core in 0..header.cpus {
+            // `install` allows no more cores than a frame can number.
+            let number = u16::try_from(core).unwrap_or(NO_CORE);
+            send_core(stream, number, ring(core as usize)?)?;
         }
         let end = end_payload(arch::ticks(), reason);
         Ok(stream.frame(FrameKind::End, NO_CORE, &[&end])?)
     }
+}
 
-    fn send_core<S: Sink>(
-        &'static self,
-        stream: &mut Stream<S>,
-        core: usize,
-    ) -> Result<(), SendError> {
-        // A number that a frame can carry: `install` allows no more cores than that.
-        let number = u16::try_from(core).unwrap_or(NO_CORE);
-        let mut batch = Batch::new();
-        let mut unfinished = 0;
-        for item in self.read(core)? {
-            let lost = match item {
-                Item::Event { number: at, event } => {
-                    if batch.len == BATCH {
-                        batch.send(stream, number)?;
-                    }
-                    batch.push(at, event);
-                    continue;
+fn send_core<S: Sink>(
+    stream: &mut Stream<S>,
+    number: u16,
+    ring: &'static Control,
+) -> Result<(), SinkError> {
+    let mut batch = Batch::new();
+    let mut unfinished = 0;
+    for item in Reader::new(ring) {
+        let lost = match item {
+            Item::Event { number: at, event } => {
+                if batch.len == BATCH {
+                    batch.send(stream, number)?;
                 }
-                Item::Overwritten(lost) => lost,
-                Item::Unfinished { .. } => {
-                    unfinished += 1;
-                    1
-                }
-            };
-            batch.send(stream, number)?;
-            batch.lost += lost;
-        }
+                batch.push(at, event);
+                continue;
+            }
+            Item::Overwritten(lost) => lost,
+            Item::Unfinished { .. } => {
+                unfinished += 1;
+                1
+            }
+        };
         batch.send(stream, number)?;
-        let counts = self.counts(core)?;
-        let payload = counts_payload(FrameCounts {
-            written: counts.written,
-            overwritten: counts.overwritten,
-            dropped: counts.dropped,
-            unfinished,
-            refused: counts.refused,
-        });
-        Ok(stream.frame(FrameKind::Counts, number, &[&payload])?)
+        batch.lost += lost;
     }
+    batch.send(stream, number)?;
+    let counts = ring.counts();
+    let payload = counts_payload(FrameCounts {
+        written: counts.written,
+        overwritten: counts.overwritten,
+        dropped: counts.dropped,
+        unfinished,
+        refused: counts.refused,
+    });
+    stream.frame(FrameKind::Counts, number, &[&payload])
 }
 
 /// Events that follow one another, until a frame is full of them.

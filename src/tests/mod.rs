@@ -16,6 +16,7 @@ mod lock;
 mod logs;
 mod model;
 mod quarantine;
+mod recorder;
 mod refusals;
 mod region;
 mod ring;

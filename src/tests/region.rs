@@ -10,6 +10,7 @@ fn sizes(cores: usize, ring_bytes: u64) -> Sizes {
         cores,
         ring_bytes,
         mode: Mode::Overwrite,
+        spare: false,
     }
 }
 

@@ -18,6 +18,7 @@ mod at {
     pub(super) const CORE: usize = 56;
     pub(super) const ROLE: usize = 60;
     pub(super) const REFUSED: usize = 64;
+    pub(super) const END: usize = 72;
     pub(super) const CRC: usize = 124;
 }
 
@@ -159,6 +160,11 @@ impl<'a> Region<'a> {
             whole(word(at::HEAD)) && word(at::HEAD) >= word(at::START),
             at::HEAD,
         )?;
+        let end = word(at::END);
+        field(
+            end == 0 || whole(end) && (word(at::START)..=word(at::HEAD)).contains(&end),
+            at::END,
+        )?;
         let limit = word(at::LIMIT);
         let stop = word(at::START).checked_add(bytes);
         field(limit == u64::MAX || Some(limit) == stop, at::LIMIT)
@@ -175,6 +181,7 @@ impl<'a> Region<'a> {
             head: word(at::HEAD),
             start: word(at::START),
             limit: word(at::LIMIT),
+            end: word(at::END),
             refused: word(at::REFUSED),
         }
     }
@@ -191,18 +198,36 @@ pub struct Ring<'a> {
     head: u64,
     start: u64,
     limit: u64,
+    /// 0 while the recording goes on.
+    end: u64,
     refused: u64,
 }
 
 impl<'a> Ring<'a> {
+    /// Where the recording has ended, or is.
+    fn reached(&self) -> u64 {
+        match self.end {
+            0 => self.head,
+            end => end,
+        }
+    }
+
+    /// Behind the last slot of the recording.
     fn end(&self) -> u64 {
-        self.head.min(self.limit)
+        self.reached().min(self.limit)
+    }
+
+    /// The oldest position that is still there. Who reserves after the end writes over it too.
+    fn oldest(&self) -> u64 {
+        let last = self.head.min(self.limit);
+        let oldest = last.saturating_sub(self.data.len() as u64);
+        oldest.min(self.end()).max(self.start)
     }
 
     /// Its events, oldest first, each with its number; `None` for a slot whose event was never finished.
     pub fn events(self) -> impl Iterator<Item = (u64, Option<Event>)> + use<'a> {
         let bytes = self.data.len() as u64;
-        let oldest = self.start.max(self.end().saturating_sub(bytes));
+        let oldest = self.oldest();
         let shift = bytes.trailing_zeros();
         (oldest / EVENT_BYTES..self.end() / EVENT_BYTES).map(move |number| {
             let position = number * EVENT_BYTES;
@@ -214,11 +239,10 @@ impl<'a> Ring<'a> {
 
     /// What became of its events; those that are unfinished, by looking at each.
     pub fn counts(self) -> FrameCounts {
-        let written = self.end() - self.start;
         FrameCounts {
-            written: written / EVENT_BYTES,
-            overwritten: written.saturating_sub(self.data.len() as u64) / EVENT_BYTES,
-            dropped: (self.head - self.end()) / EVENT_BYTES,
+            written: (self.end() - self.start) / EVENT_BYTES,
+            overwritten: (self.oldest() - self.start) / EVENT_BYTES,
+            dropped: (self.reached() - self.end()) / EVENT_BYTES,
             unfinished: self.events().filter(|(_, event)| event.is_none()).count() as u64,
             refused: self.refused,
         }

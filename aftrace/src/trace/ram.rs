@@ -166,6 +166,8 @@ struct Control {
     core: u32,
     role: u32,
     refused: u64,
+    /// Where the recording ended; 0 while it goes on.
+    end: u64,
 }
 
 impl Control {
@@ -180,6 +182,7 @@ impl Control {
             core: u32_at(block, 56),
             role: u32_at(block, 60),
             refused: u64_at(block, 64),
+            end: u64_at(block, 72),
         }
     }
 
@@ -199,7 +202,8 @@ impl Control {
                 .checked_add(bytes)
                 .is_some_and(|end| end <= header.region_bytes)
             && self.head.is_multiple_of(EVENT_BYTES)
-            && self.start.is_multiple_of(EVENT_BYTES);
+            && self.start.is_multiple_of(EVENT_BYTES)
+            && self.end.is_multiple_of(EVENT_BYTES);
         match fits && self.core < u32::from(NO_CORE) {
             true => Ok(()),
             false => Err("its control block says what cannot be".to_owned()),
@@ -215,12 +219,18 @@ impl Control {
         out: &mut FrameWriter<W>,
     ) -> io::Result<()> {
         let bytes = self.mask + 1;
-        let end = self.head.min(self.limit).max(self.start);
-        let oldest = end.saturating_sub(bytes).max(self.start);
+        let reached = match self.end {
+            0 => self.head,
+            end => end.min(self.head),
+        };
+        let end = reached.min(self.limit).max(self.start);
+        // Who reserves after the recording's end writes over its oldest too.
+        let written = self.head.min(self.limit);
+        let oldest = written.saturating_sub(bytes).min(end).max(self.start);
         ring.counts = FrameCounts {
             written: (end - self.start) / EVENT_BYTES,
             overwritten: (oldest - self.start) / EVENT_BYTES,
-            dropped: (self.head.max(self.limit) - self.limit) / EVENT_BYTES,
+            dropped: (reached.max(self.limit) - self.limit) / EVENT_BYTES,
             unfinished: 0,
             refused: self.refused,
         };

@@ -17,6 +17,7 @@ pub fn function(meter: Meter, base: Cost) {
         cores: 1,
         ring_bytes: RING_BYTES,
         mode: Mode::Overwrite,
+        spare: false,
     };
     let Some(memory) = MEMORY.take() else {
         panic!("the memory is taken once")

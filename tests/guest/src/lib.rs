@@ -14,6 +14,7 @@ pub mod raw;
 pub mod record;
 pub mod smp;
 pub mod subject;
+pub mod writers;
 
 use aarch64_ftrace::{Applied, Callsite, CpuArea, Error, Filter, Fregs, Ftrace, InitReport, Ops};
 use core::fmt;

@@ -15,17 +15,26 @@ pub const RING_BYTES: u64 = 4096;
 pub const EVENTS: u64 = RING_BYTES / 16;
 
 const CORES: usize = 8;
-static MEMORY: RecordMemory<{ (CORES + 1) * 4096 }> = RecordMemory::new();
+static MEMORY: RecordMemory<{ (2 * CORES + 1) * 4096 }> = RecordMemory::new();
 
 /// Gives [`RECORDER`] its memory: the smallest rings that are allowed, for up to eight cores.
 ///
 /// # Panics
 /// Where that is refused.
 pub fn install(mode: Mode, cores: usize) {
+    install_with(mode, cores, false);
+}
+
+/// The same, with spare rings for snapshots where they are asked for.
+///
+/// # Panics
+/// As [`install`].
+pub fn install_with(mode: Mode, cores: usize, spare: bool) {
     let sizes = Sizes {
         cores,
         ring_bytes: RING_BYTES,
         mode,
+        spare,
     };
     let Some(memory) = MEMORY.take() else {
         panic!("the memory is given once")

@@ -8,9 +8,12 @@ use crate::reader::{Item, Reader};
 use crate::ring::{Control, Counts, Mode, Slot};
 use crate::sync::watch;
 use crate::trace::{EVENT_BYTES, Event, Type};
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicUsize;
 use loom::thread;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
 /// Memory for a ring, for all runs of a model.
 #[derive(Clone, Copy)]
@@ -32,19 +35,32 @@ impl Memory {
         }
     }
 
-    /// The ring as it begins: over zeroes, one lap on.
+    /// The ring as it begins: over zeroes, one lap on. From here on its head and its slots are loom's.
     fn ring(self, mode: Mode) -> &'static Control {
-        let bytes = self.count as u64 * EVENT_BYTES;
+        rings([self], mode)[0]
+    }
+
+    fn make(self, mode: Mode) -> &'static Control {
         let block = NonNull::new(self.block as *mut MaybeUninit<Control>).expect("memory");
         let slots = NonNull::new(self.slots as *mut Slot).expect("memory");
         // SAFETY: both were leaked for it, in that size; no run of the model uses them beside this one.
-        let ring = unsafe { Control::make(block, slots, bytes, 0, 0, mode) };
-        // The head is the block's first word.
-        let head = (self.block, bytes);
-        let words = (0..2 * self.count).map(|word| (self.slots + 8 * word, 0));
-        watch(words.chain([head]));
-        ring
+        unsafe { Control::make(block, slots, self.bytes(), 0, 0, mode) }
     }
+
+    fn bytes(self) -> u64 {
+        self.count as u64 * EVENT_BYTES
+    }
+
+    /// The head, which is the block's first word, and the slots, each with its first value.
+    fn words(self) -> impl Iterator<Item = (usize, u64)> {
+        let words = (0..2 * self.count).map(move |word| (self.slots + 8 * word, 0));
+        words.chain([(self.block, self.bytes())])
+    }
+}
+
+fn rings<const N: usize>(memories: [Memory; N], mode: Mode) -> [&'static Control; N] {
+    watch(memories.into_iter().flat_map(Memory::words));
+    memories.map(|memory| memory.make(mode))
 }
 
 /// What is stored at a position; the upper halves of both words differ from position to position.
@@ -189,7 +205,51 @@ fn a_writer_eight_laps_late_can_be_taken_for_the_newest() {
     late(8);
 }
 
+/// A writer of two events, and somebody who takes snapshots meanwhile: begins in the other ring, lets the writer find that,
+/// ends the recording and reads it.
+fn snapshots(end: fn(&Control)) {
+    let memories = [Memory::new(2), Memory::new(2)];
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(move || {
+        let rings = rings(memories, Mode::Overwrite);
+        let found = Arc::new(AtomicUsize::new(0));
+        let writer = {
+            let found = found.clone();
+            thread::spawn(move || (0..2).for_each(|_| write(rings[found.load(Ordering::Relaxed)])))
+        };
+        let mut total = 0;
+        let mut take = |other: usize| {
+            rings[other].begin(Mode::Overwrite);
+            found.store(other, Ordering::SeqCst);
+            let taken = rings[1 - other];
+            end(taken);
+            let seen: u64 = read(&mut Reader::new(taken)).iter().sum();
+            assert!(seen <= taken.counts().written);
+            total += seen;
+        };
+        take(1);
+        take(0);
+        writer.join().unwrap();
+        // What is left, and what a late writer left in the other one.
+        take(1);
+        take(0);
+        assert_eq!(total, 2, "each event is in one recording");
+    });
+}
+
+#[test]
+fn each_event_is_in_one_recording_however_late_its_writer_is() {
+    snapshots(Control::freeze);
+}
+
 // Twins, each broken in one place.
+
+#[test]
+#[should_panic(expected = "each event is in one recording")]
+fn without_an_end_a_late_writer_is_in_no_recording() {
+    snapshots(|_| {});
+}
 
 /// What the reader is given if it believes the words, or one word's lap.
 fn believing(whole: fn(Event, u64) -> bool) {

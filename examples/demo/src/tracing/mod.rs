@@ -49,6 +49,7 @@ const RING: Sizes = Sizes {
     cores: 1,
     ring_bytes: 64 * 1024,
     mode: Mode::Overwrite,
+    spare: false,
 };
 /// A page for header and control block, and the ring.
 static RING_MEMORY: RecordMemory<{ 4096 + RING.ring_bytes as usize }> = RecordMemory::new();

@@ -34,6 +34,7 @@ fn refused() {
         cores,
         ring_bytes,
         mode: Mode::Overwrite,
+        spare: false,
     };
     for sizes in [wrong(0, RING_BYTES), wrong(1, 4097), wrong(1, 2048)] {
         println!("  sizes that cannot be: {:?}", sizes.bytes());

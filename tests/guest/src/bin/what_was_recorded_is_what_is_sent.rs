@@ -7,13 +7,11 @@
 #![no_std]
 #![no_main]
 
+use aarch64_ftrace::Mode;
 use aarch64_ftrace::sink::{MemorySink, Stream};
-use aarch64_ftrace::trace::{EndReason, Event, Frame, FrameKind, Type};
-use aarch64_ftrace::{CpuArea, Filter, Mode};
-use core::hint::black_box;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use guest::record::{EVENTS, RECORDER, install, sure};
-use guest::{FTRACE, register};
+use aarch64_ftrace::trace::{EndReason, Event, Frame, FrameKind};
+use guest::record::{EVENTS, RECORDER, install};
+use guest::writers::{self, assert_whole};
 use virt::println;
 
 virt::entry!(main);
@@ -23,27 +21,6 @@ const CORES: usize = 4;
 const STREAMS: usize = 100;
 /// Four rings, and what frames add to them.
 const BYTES: usize = 32 * 1024;
-
-static AREAS: [CpuArea; CORES] = [const { CpuArea::new() }; CORES];
-static STOP: AtomicBool = AtomicBool::new(false);
-static DONE: AtomicU32 = AtomicU32::new(0);
-static CALLS: [AtomicU64; CORES] = [const { AtomicU64::new(0) }; CORES];
-
-#[inline(never)]
-fn work(n: u64) -> u64 {
-    black_box(n + 1)
-}
-
-fn busy(core: usize) {
-    FTRACE.cpu_online(&AREAS[core]);
-    RECORDER.cpu_online();
-    virt::irq::unmask();
-    while !STOP.load(Ordering::Acquire) {
-        work(7);
-        CALLS[core].fetch_add(1, Ordering::Release);
-    }
-    DONE.fetch_add(1, Ordering::AcqRel);
-}
 
 fn word(payload: &[u8], index: usize) -> u64 {
     match payload[index * 8..].first_chunk() {
@@ -88,7 +65,7 @@ fn check(stream: &[u8]) -> [Seen; CORES] {
                 for bytes in payload[16..].chunks_exact(16) {
                     let mut event = [0; 16];
                     event.copy_from_slice(bytes);
-                    whole(Event::from_bytes(event));
+                    assert_whole(Event::from_bytes(event));
                     seen[core].events += 1;
                 }
                 next[core] = first + (payload.len() as u64 - 16) / 16;
@@ -105,17 +82,6 @@ fn check(stream: &[u8]) -> [Seen; CORES] {
     seen
 }
 
-/// It is what a call of `work` by `busy` leaves, and nothing else.
-fn whole(event: Event) {
-    let entry = work as *const () as usize as u64;
-    let site = sure(RECORDER.header()).text_address(event.callsite_low());
-    assert_eq!(event.kind(), Some(Type::Function));
-    assert!(site >= entry && site - entry <= 16, "{site:#x}");
-    static PARENT: AtomicU32 = AtomicU32::new(0);
-    let first = PARENT.swap(event.upper(), Ordering::Relaxed);
-    assert!(first == 0 || first == event.upper(), "{first:#x}");
-}
-
 fn send(memory: &mut [u8]) -> [Seen; CORES] {
     let mut stream = Stream::file(MemorySink::new(memory));
     if let Err(error) = RECORDER.send(&mut stream, EndReason::Asked) {
@@ -128,18 +94,8 @@ fn main() {
     guest::init();
     virt::irq::unmask();
     install(Mode::Overwrite, CORES);
-    register(
-        sure(RECORDER.ops()),
-        &Filter::at(&[work as *const () as usize]),
-    );
-    for core in 1..CORES {
-        if let Err(error) = virt::start_core(core, busy) {
-            panic!("{error}");
-        }
-    }
-    while (1..CORES).any(|core| CALLS[core].load(Ordering::Acquire) < 2 * EVENTS) {
-        core::hint::spin_loop();
-    }
+    assert_eq!(writers::start(), CORES);
+    writers::wait(1..CORES, 2 * EVENTS);
     let mut memory = [0; BYTES];
     let mut events = 0;
     for _ in 0..STREAMS {
@@ -147,13 +103,10 @@ fn main() {
         events += seen.iter().map(|seen| seen.events).sum::<u64>();
     }
     println!("events while cores write: {}", events > 0);
-    STOP.store(true, Ordering::Release);
-    while DONE.load(Ordering::Acquire) < CORES as u32 - 1 {
-        core::hint::spin_loop();
-    }
+    writers::stop();
     let seen = send(&mut memory);
     for (core, seen) in seen.iter().enumerate() {
-        let calls = CALLS[core].load(Ordering::Acquire);
+        let calls = writers::calls(core);
         println!(
             "core {core}: all calls written {}, lost {}, unfinished {}, sent and overwritten are written {}, sent {}",
             seen.written == calls,

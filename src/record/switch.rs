@@ -1,0 +1,85 @@
+//! Where a core's events go: to its ring, or nowhere. One store for each area decides it, and a traced call pays no test.
+#![forbid(unsafe_code)]
+
+use super::{RecordError, Recorder};
+use crate::arch;
+use crate::areas;
+use crate::cpu::CpuArea;
+use crate::ring::Control;
+use crate::trace::Type;
+use core::sync::atomic::Ordering;
+
+impl Recorder {
+    /// Switches recording on or off, on all cores: one store for each core, no text is touched. Events that arrive while
+    /// it is off are counted ([`Counts::refused`]) and not kept.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`].
+    ///
+    /// # Context
+    /// Any, also a tracer. Calls under way on other cores finish with the ring they began with.
+    pub fn switch(&'static self, on: bool) -> Result<(), RecordError> {
+        self.installed()?;
+        self.set_on(on);
+        Ok(())
+    }
+
+    /// Whether recording is on.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_on(&'static self, on: bool) {
+        self.on.store(on, Ordering::SeqCst);
+        areas::all().for_each(|area| self.point(area));
+    }
+
+    /// A core that has come online after [`Recorder::install`] records from now on.
+    ///
+    /// # Context
+    /// On that core, after [`Ftrace::cpu_online`].
+    pub fn cpu_online(&'static self) {
+        if let Some(area) = arch::cpu_area() {
+            self.point(area);
+        }
+    }
+
+    /// An area that is no core's but a task's (see [`CpuArea`]) records on `core` from now on. Call it when the task is made, and
+    /// when it goes to another core.
+    ///
+    /// # Context
+    /// Any, also before [`Recorder::install`].
+    pub fn adopt(&'static self, area: &'static CpuArea, core: usize) {
+        area.list(core as u32);
+        self.point(area);
+    }
+
+    /// This core runs the task `id` from here on: a TASK event in its ring, where recording is on.
+    ///
+    /// # Context
+    /// The kernel's context switch, interrupts masked. Takes no lock.
+    pub fn task_switch(&'static self, id: u32) {
+        if let Some(area) = arch::cpu_area() {
+            areas::ring(area).write(Type::Task, arch::ticks(), 0, id);
+        }
+    }
+
+    /// Sends what the core of this area records to where it belongs.
+    pub(super) fn point(&'static self, area: &'static CpuArea) {
+        loop {
+            let ring = self.wanted(area);
+            area.set_ring(ring);
+            // Somebody else switched meanwhile, or took a snapshot: what is in force is what was done last.
+            let now = self.wanted(area);
+            if now.map(core::ptr::from_ref) == ring.map(core::ptr::from_ref) {
+                return;
+            }
+        }
+    }
+
+    /// The ring that the area's events belong into; `None` while nothing is recorded there.
+    fn wanted(&'static self, area: &CpuArea) -> Option<&'static Control> {
+        let on = self.on.load(Ordering::SeqCst);
+        self.ring(area.core()).ok().filter(|_| on)
+    }
+}
