@@ -106,9 +106,21 @@ fn a_conversion_is_written_whole_or_not_at_all() {
         code == 2 && err.starts_with("aftrace: none/trace.dat: "),
         "{err}"
     );
+    let (code, _, err) = aftrace(&["dump", "whole.aft", "--uftrace", "folder"], path);
+    assert!(
+        code == 2 && err.contains("folder: is there already: remove it, or name another folder"),
+        "{err}"
+    );
+    let (code, out, err) = aftrace(&["dump", "whole.aft", "--uftrace", "new"], path);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    assert!(
+        std::fs::read(path.join("new/info"))
+            .unwrap()
+            .starts_with(b"Ftrace!\0")
+    );
     let left: Vec<_> = std::fs::read_dir(path)
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left.len(), 4, "{left:?}");
 }

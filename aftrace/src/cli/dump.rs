@@ -1,7 +1,8 @@
 //! Converts a trace.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aftrace::trace::dump::{self, Omitted};
@@ -48,6 +49,10 @@ impl Dump {
             whole(path, |directory, out| {
                 dump::trace_dat::write(&trace, &symbols, &filter, directory, out)
             })?;
+        } else if let Some(path) = &self.format.uftrace {
+            whole_folder(path, |folder| {
+                dump::uftrace::write(&trace, &symbols, &filter, folder)
+            })?;
         } else {
             match self.format.text {
                 Some(Tracer::Function) => text::function(&trace, &symbols, &filter, stdout())?,
@@ -58,35 +63,67 @@ impl Dump {
     }
 }
 
+/// Beside what it becomes.
+fn beside(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn mention(path: &Path, omitted: Omitted) {
+    if !omitted.is_none() {
+        eprintln!("aftrace: {}: {omitted}", path.display());
+    }
+}
+
 /// Writes a file that is there whole or not at all; `write` is also told a directory with room for scratch files.
 fn whole(
     path: &Path,
     write: impl FnOnce(&Path, &mut BufWriter<&mut File>) -> io::Result<Omitted>,
 ) -> Result<(), String> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
     if path.exists() && !path.is_file() {
         return Err(format!("{}: is no file", path.display()));
     }
     let make = || {
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         let mut file = tempfile::Builder::new()
             .prefix(".aftrace-")
-            .permissions(readable)
-            .tempfile_in(directory)?;
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(beside(path))?;
         let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
-        let omitted = write(directory, &mut out)?;
+        let omitted = write(beside(path), &mut out)?;
         out.flush()?;
         drop(out);
         file.persist(path)?;
         Ok(omitted)
     };
-    let omitted = make().map_err(at::<io::Error>(path))?;
-    if !omitted.is_none() {
-        eprintln!("aftrace: {}: {omitted}", path.display());
+    mention(path, make().map_err(at::<io::Error>(path))?);
+    Ok(())
+}
+
+/// As [`whole`], a folder.
+fn whole_folder(
+    path: &Path,
+    write: impl FnOnce(&Path) -> io::Result<Omitted>,
+) -> Result<(), String> {
+    if path.exists() {
+        return Err(format!(
+            "{}: is there already: remove it, or name another folder",
+            path.display()
+        ));
     }
+    let make = || {
+        let folder = tempfile::Builder::new()
+            .prefix(".aftrace-")
+            .permissions(Permissions::from_mode(0o777))
+            .tempdir_in(beside(path))?;
+        let omitted = write(folder.path())?;
+        fs::rename(folder.path(), path)?;
+        // It has another name now, and stays.
+        let _ = folder.keep();
+        Ok(omitted)
+    };
+    mention(path, make().map_err(at::<io::Error>(path))?);
     Ok(())
 }
 
@@ -106,6 +143,9 @@ struct Format {
     /// For trace-cmd and KernelShark; names lose their blanks: `<A as B>::f` is `<A_as_B>::f`
     #[arg(long, value_name = "TRACE.DAT")]
     trace_dat: Option<PathBuf>,
+    /// A folder for uftrace: `uftrace replay -d FOLDER`, report, graph, tui
+    #[arg(long, value_name = "FOLDER")]
+    uftrace: Option<PathBuf>,
     /// As Linux's tracer prints it
     #[arg(long, value_name = "TRACER", num_args = 0..=1, require_equals = true, default_missing_value = "function_graph")]
     text: Option<Tracer>,

@@ -4,6 +4,7 @@ pub mod chrome;
 pub mod folded;
 pub mod threads;
 pub mod trace_dat;
+pub mod uftrace;
 
 use std::fmt;
 

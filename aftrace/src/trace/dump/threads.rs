@@ -43,10 +43,10 @@ impl<'t> Threads<'t> {
     #[must_use]
     pub fn name(&self, task: Task) -> String {
         match task {
-            Task::Core(core) => format!("core/{core}"),
+            Task::Core(core) => format!("core-{core}"),
             Task::Id(id) => match self.trace.tasks.get(&id) {
                 Some(name) => name.clone(),
-                None => format!("task/{id}"),
+                None => format!("task-{id}"),
             },
         }
     }

@@ -29,6 +29,20 @@ pub struct Call {
     pub start: u64,
     /// `None`: its return is not recorded.
     pub duration: Option<u64>,
+    /// Then: how long it was seen, until a function around it went on; `None` if until the end.
+    pub seen: Option<u64>,
+}
+
+/// A FUNCTION event: a call without an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    pub task: Task,
+    pub depth: u32,
+    pub name: String,
+    pub caller: String,
+    pub time: u64,
+    /// Calls of the trace that began before.
+    pub after: usize,
 }
 
 /// A trace.
@@ -36,10 +50,10 @@ pub struct Sample {
     pub name: &'static str,
     pub trace: Trace,
     pub symbols: Symbols,
-    /// Of each task in the order in which they began.
+    /// In the order in which they began.
     pub calls: Vec<Call>,
-    /// FUNCTION events: function and caller.
-    pub functions: Vec<(String, String)>,
+    /// FUNCTION events, in the order of time.
+    pub functions: Vec<Function>,
     /// By core.
     pub missing: BTreeMap<u16, u64>,
     /// How often a core went on to another task.
@@ -84,18 +98,27 @@ impl Sample {
                         name: symbols.name(call.callsite),
                         start: symbols.nanoseconds(call.time),
                         duration: None,
+                        seen: None,
                     });
                 }
                 Mark::End(end) => {
                     let index = open.entry(end.call.task).or_default().pop();
                     let ticks = end.time - end.call.time;
-                    if let Some(index) = index.filter(|_| end.returned) {
-                        calls[index].duration = Some(symbols.nanoseconds(ticks));
+                    let ticks = Some(symbols.nanoseconds(ticks));
+                    match index {
+                        Some(index) if end.returned => calls[index].duration = ticks,
+                        Some(index) => calls[index].seen = ticks,
+                        None => {}
                     }
                 }
-                Mark::Function(call) => self
-                    .functions
-                    .push((symbols.name(call.callsite), symbols.caller(call.parent))),
+                Mark::Function(call) => self.functions.push(Function {
+                    task: call.task,
+                    depth: call.depth,
+                    name: symbols.name(call.callsite),
+                    caller: symbols.caller(call.parent),
+                    time: symbols.nanoseconds(call.time),
+                    after: calls.len(),
+                }),
                 Mark::Missing(core, _, events) => *self.missing.entry(core).or_default() += events,
                 Mark::Switch(..) => self.switches += 1,
                 Mark::Other(..) => {}
@@ -103,8 +126,6 @@ impl Sample {
             Ok(())
         })?;
         ensure!(rest.left_out == 0, "{} calls were left out", rest.left_out);
-        // Stable: within a task they stand in the order in which they began.
-        self.calls.sort_by_key(|call| call.task);
         self.is_what_is_reported()
     }
 
@@ -133,6 +154,13 @@ impl Sample {
             self.name
         );
         Ok(())
+    }
+
+    /// The calls by task, and in the order in which they began.
+    pub fn by_task(&self) -> Vec<&Call> {
+        let mut calls: Vec<_> = self.calls.iter().collect();
+        calls.sort_by_key(|call| call.task);
+        calls
     }
 
     /// aftrace's own report.

@@ -4,6 +4,7 @@
 mod facts;
 mod tools;
 mod trace_cmd;
+mod uftrace;
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +30,10 @@ pub fn check(tally: &mut Tally) {
         }
     };
     let debian = Debian::new(&folder);
-    let readers: [Reader; 1] = [("trace-cmd", "trace-cmd", trace_cmd::check)];
+    let readers: [Reader; 2] = [
+        ("trace-cmd", "trace-cmd", trace_cmd::check),
+        ("uftrace", "uftrace", uftrace::check),
+    ];
     for (program, package, check) in readers {
         match debian.tool(program, package) {
             Ok(tool) => {

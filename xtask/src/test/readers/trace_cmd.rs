@@ -137,8 +137,8 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     ])?)?;
     let calls: Vec<String> = seen.calls.iter().map(|call| format!("{call:?}")).collect();
     let expected: Vec<String> = sample
-        .calls
-        .iter()
+        .by_task()
+        .into_iter()
         .map(|call| {
             let (name, depth) = (joined(&call.name), call.depth as usize);
             format!("{:?}", (call.task, depth, name, call.start, call.duration))
@@ -148,7 +148,13 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     let functions: Vec<String> = sample
         .functions
         .iter()
-        .map(|(function, caller)| format!("{} <-- {}", joined(function), joined(caller)))
+        .map(|function| {
+            format!(
+                "{} <-- {}",
+                joined(&function.name),
+                joined(&function.caller)
+            )
+        })
         .collect();
     same("FUNCTION events", &seen.functions, &functions)?;
     ensure!(

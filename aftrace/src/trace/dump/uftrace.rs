@@ -1,0 +1,225 @@
+//! A data directory of uftrace, version 4 (uftrace's libmcount and utils/session.c; tried with 0.13): `info`, `task.txt`, a map and
+//! symbols for all tasks, and the records of each task in a file of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use rustc_hash::FxHashMap;
+
+use super::Omitted;
+use super::threads::Threads;
+use crate::trace::brackets::{self, Mark};
+use crate::trace::calls::Task;
+use crate::trace::file::Trace;
+use crate::trace::filter::Filter;
+use crate::trace::symbols::Symbols;
+
+/// Records have 48 bits for an address, which those of a kernel's upper half are not: the text begins here instead.
+const BASE: u64 = 0x1000_0000;
+const ADDRESS_SHIFT: u32 = 16;
+/// Records have 10 bits for the depth.
+const DEPTH_MAX: u32 = 1 << 10;
+const DEPTH_SHIFT: u32 = 6;
+const MAGIC: u64 = 5 << 3;
+/// Bytes of records that are held for each task.
+const HELD: usize = 4096;
+/// Each has a file.
+const TASKS_MAX: usize = 1 << 16;
+
+const ENTRY: u64 = 0;
+const EXIT: u64 = 1;
+const LOST: u64 = 2;
+
+/// The task's session and its threads stand in task.txt; symbols are relative to their map; `info` has the deepest stack.
+const FEATURES: u64 = 1 << 1 | 1 << 5 | 1 << 6;
+/// In `info` stand the program's name, its command line and the tasks.
+const INFOS: u64 = 1 << 0 | 1 << 3 | 1 << 7;
+/// By where the stack is, uftrace guesses which addresses are the kernel's below the program: none of ours.
+const STACK: &str =
+    "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0                          [stack]\n";
+/// All tasks have the same map.
+const SESSION: &str = "aft0000000000001";
+
+struct Writer<'a> {
+    folder: &'a Path,
+    threads: Threads<'a>,
+    symbols: &'a Symbols,
+    held: BTreeMap<Task, Vec<u8>>,
+    /// Functions by their distance from the text's start.
+    names: BTreeMap<u64, String>,
+    running: FxHashMap<u16, Task>,
+    omitted: Omitted,
+}
+
+/// Writes the trace into an empty folder.
+///
+/// Times are nanoseconds, rounded down. FUNCTION events, of which there is no end, are calls of no duration; a call whose return is
+/// missing ends where a function around it went on. uftrace has no cores.
+///
+/// # Errors
+/// Those of the files; more than 65536 tasks.
+pub fn write(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    folder: &Path,
+) -> io::Result<Omitted> {
+    let mut writer = Writer {
+        folder,
+        threads: Threads::new(trace),
+        symbols,
+        held: BTreeMap::new(),
+        names: BTreeMap::new(),
+        running: FxHashMap::default(),
+        omitted: Omitted::default(),
+    };
+    let rest = brackets::play(trace, symbols, filter, |mark| writer.mark(mark))?;
+    writer.omitted.calls += rest.left_out;
+    writer.finish()
+}
+
+impl Writer<'_> {
+    fn mark(&mut self, mark: Mark) -> io::Result<()> {
+        match mark {
+            Mark::Begin(call) if call.depth < DEPTH_MAX => {
+                self.running.insert(call.core, call.task);
+                let address = self.function(call.callsite);
+                self.record(call.task, call.time, ENTRY, call.depth, address)
+            }
+            Mark::Begin(_) => {
+                self.omitted.calls += 1;
+                Ok(())
+            }
+            Mark::End(end) if end.call.depth < DEPTH_MAX => {
+                let address = self.function(end.call.callsite);
+                self.record(end.call.task, end.time, EXIT, end.call.depth, address)
+            }
+            Mark::Function(call) if call.depth < DEPTH_MAX => {
+                let address = self.function(call.callsite);
+                self.record(call.task, call.time, ENTRY, call.depth, address)?;
+                self.record(call.task, call.time, EXIT, call.depth, address)
+            }
+            Mark::Switch(core, _, task) => {
+                self.running.insert(core, task);
+                Ok(())
+            }
+            Mark::Missing(core, time, events) => {
+                let task = self.running.get(&core).copied();
+                self.record(task.unwrap_or(Task::Core(core)), time, LOST, 0, events)
+            }
+            Mark::Other(..) => {
+                self.omitted.events += 1;
+                Ok(())
+            }
+            Mark::End(_) | Mark::Function(_) => Ok(()),
+        }
+    }
+
+    fn function(&mut self, callsite: u32) -> u64 {
+        let symbols = self.symbols;
+        let start = symbols.header().text_start;
+        let distance = symbols.entry(callsite).wrapping_sub(start) & u64::from(u32::MAX);
+        self.names
+            .entry(distance)
+            .or_insert_with(|| symbols.name(callsite));
+        BASE + distance
+    }
+
+    fn record(
+        &mut self,
+        task: Task,
+        ticks: u64,
+        kind: u64,
+        depth: u32,
+        address: u64,
+    ) -> io::Result<()> {
+        if self.held.len() >= TASKS_MAX && !self.held.contains_key(&task) {
+            return Err(io::Error::other(
+                "more than 65536 tasks, and uftrace has a file for each: take fewer with --core or --time-range",
+            ));
+        }
+        let time = self.symbols.nanoseconds(ticks);
+        let held = self.held.entry(task).or_default();
+        held.extend(time.to_le_bytes());
+        let word = kind | MAGIC | u64::from(depth) << DEPTH_SHIFT | address << ADDRESS_SHIFT;
+        held.extend(word.to_le_bytes());
+        if held.len() >= HELD {
+            self.flush(task)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, task: Task) -> io::Result<()> {
+        let name = format!("{}.dat", self.threads.number(task));
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join(name))?;
+        if let Some(held) = self.held.get_mut(&task) {
+            file.write_all(held)?;
+            held.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<Omitted> {
+        let tasks: Vec<Task> = self.held.keys().copied().collect();
+        tasks.iter().try_for_each(|task| self.flush(*task))?;
+        let numbers: Vec<String> = tasks
+            .iter()
+            .map(|task| self.threads.number(*task).to_string())
+            .collect();
+        self.info(&numbers)?;
+        let mut text = String::new();
+        for (task, number) in tasks.iter().zip(&numbers) {
+            // A process of its own for each, because uftrace names processes only.
+            let name = self.threads.name(*task).replace('"', "'");
+            text += &format!(
+                "SESS timestamp=0.000000000 pid={number} sid={SESSION} exename=\"{name}\"\n\
+                 TASK timestamp=0.000000000 tid={number} pid={number}\n"
+            );
+        }
+        fs::write(self.folder.join("task.txt"), text)?;
+        let end = BASE
+            + self
+                .symbols
+                .header()
+                .text_bytes
+                .next_multiple_of(4096)
+                .max(4096);
+        fs::write(
+            self.folder.join(format!("sid-{SESSION}.map")),
+            format!(
+                "{BASE:012x}-{end:012x} r-xp 00000000 00:00 0                          /kernel\n{STACK}"
+            ),
+        )?;
+        let mut text = "# path name: /kernel\n".to_owned();
+        for (distance, name) in &self.names {
+            text += &format!("{distance:016x} T {name}\n");
+        }
+        text += &format!("{:016x} ? __sym_end\n", self.symbols.header().text_bytes);
+        fs::write(self.folder.join("kernel.sym"), text)?;
+        Ok(self.omitted)
+    }
+
+    fn info(&self, numbers: &[String]) -> io::Result<()> {
+        let mut file = File::create(self.folder.join("info"))?;
+        let mut head = b"Ftrace!\0".to_vec();
+        // Version; bytes of the head; little-endian; 64-bit.
+        head.extend(4_u32.to_le_bytes());
+        head.extend(40_u16.to_le_bytes());
+        head.extend([1, 2]);
+        head.extend(FEATURES.to_le_bytes());
+        head.extend(INFOS.to_le_bytes());
+        head.extend((DEPTH_MAX as u16).to_le_bytes());
+        head.extend([0; 6]);
+        file.write_all(&head)?;
+        writeln!(file, "exename:/kernel")?;
+        writeln!(file, "cmdline:aftrace dump --uftrace")?;
+        writeln!(file, "taskinfo:lines=2")?;
+        writeln!(file, "taskinfo:nr_tid={}", numbers.len())?;
+        writeln!(file, "taskinfo:tids={}", numbers.join(","))
+    }
+}

@@ -1,0 +1,163 @@
+//! uftrace replay, report and dump on its data directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aftrace::trace::calls::Task;
+use aftrace::trace::dump::uftrace::write;
+use aftrace::trace::filter::Filter;
+use aftrace::trace::replay::duration;
+use anyhow::{Context as _, Result, ensure};
+
+use super::facts::{Sample, task_of};
+use super::tools::Tool;
+use super::{fresh, same};
+
+/// Task, depth, name, start, duration.
+type Call = (Task, usize, String, u64, Option<u64>);
+
+/// `[TID] SECONDS.NANOSECONDS | NAME() {` and the like.
+fn line(text: &str) -> Option<(Task, u64, usize, &str)> {
+    let (head, call) = text.split_once(" | ")?;
+    let (task, time) = head.rsplit_once(']')?;
+    let task = task.rsplit_once('[')?.1.trim().parse().ok()?;
+    let (seconds, fraction) = time.trim().split_once('.')?;
+    let time = seconds.parse::<u64>().ok()? * 1_000_000_000 + fraction.parse::<u64>().ok()?;
+    let depth = (call.len() - call.trim_start().len()) / 2;
+    Some((task_of(task), time, depth, call.trim()))
+}
+
+/// `replay --no-merge`: a line for each entry and each exit.
+fn read(replay: &str) -> Result<Vec<Call>> {
+    let mut calls = Vec::<Call>::new();
+    let mut open = BTreeMap::<Task, Vec<usize>>::new();
+    for text in replay.lines().skip(1).take_while(|text| !text.is_empty()) {
+        let (task, time, depth, call) =
+            line(text).with_context(|| format!("not understood: {text}"))?;
+        let open = open.entry(task).or_default();
+        if call.starts_with("/* LOST") {
+            continue;
+        }
+        if let Some(name) = call.strip_suffix("() {") {
+            open.push(calls.len());
+            calls.push((task, depth, name.to_owned(), time, None));
+            continue;
+        }
+        let name = call
+            .strip_prefix("} /* ")
+            .and_then(|call| call.strip_suffix(" */"));
+        let name = name.with_context(|| format!("not understood: {text}"))?;
+        let begun = open
+            .pop()
+            .with_context(|| format!("nothing to end: {text}"))?;
+        let begun = &mut calls[begun];
+        ensure!(
+            (depth, name) == (begun.1, begun.2.as_str()),
+            "{begun:?} is ended by {text}"
+        );
+        begun.4 = Some(time - begun.3);
+    }
+    calls.sort_by_key(|call| call.0);
+    Ok(calls)
+}
+
+/// Calls by name as `report` has them, with the time of their own as it is printed.
+fn reported(report: &str) -> BTreeMap<String, (u64, String)> {
+    report
+        .lines()
+        .skip(2)
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, _, own, unit, calls, name @ ..] = words.as_slice() else {
+                return None;
+            };
+            Some((
+                name.join(" "),
+                (calls.parse().ok()?, format!("{own} {unit}")),
+            ))
+        })
+        .collect()
+}
+
+pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
+    let data = sample.output(folder, "uftrace");
+    fresh(&data)?;
+    let omitted = write(&sample.trace, &sample.symbols, &Filter::default(), &data)?;
+    ensure!(omitted.is_none(), "{omitted}");
+    let data = data.to_string_lossy();
+    let run = |arguments: &[&str]| tool.text(&[&["--no-pager", "-d", &data], arguments].concat());
+    let seen = read(&run(&["replay", "--no-merge", "-f", "time,tid"])?)?;
+    let seen: Vec<String> = seen.iter().map(|call| format!("{call:?}")).collect();
+    same("calls", &seen, &expected(sample))?;
+
+    let seen = reported(&run(&["report"])?);
+    let mut functions = BTreeMap::<&str, u64>::new();
+    for function in &sample.functions {
+        *functions.entry(&function.name).or_default() += 1;
+    }
+    let report = sample.report()?;
+    for (name, row) in &report.rows {
+        let (calls, own) = seen
+            .get(name)
+            .with_context(|| format!("report has no {name}"))?;
+        let expected = row.calls + row.unfinished;
+        ensure!(
+            *calls == expected,
+            "report has {calls} calls of {name}, there are {expected}"
+        );
+        // uftrace adds up what was seen of calls that did not return.
+        let expected = duration(sample.symbols.nanoseconds(row.own)).replace("  ", " ");
+        let is_known = sample.missing.is_empty() && row.unfinished == 0;
+        ensure!(
+            *own == expected || !is_known,
+            "report has {own} of {name} itself, it took {expected}"
+        );
+    }
+    ensure!(
+        seen.len() == report.rows.len(),
+        "report has {} functions, there are {}",
+        seen.len(),
+        report.rows.len()
+    );
+
+    let lost = run(&["dump"])?;
+    let lost = lost.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("[lost ] <")?;
+        u64::from_str_radix(rest.split_once('>')?.0, 16).ok()
+    });
+    let (lost, expected) = (lost.sum::<u64>(), sample.missing.values().sum::<u64>());
+    ensure!(
+        lost == expected,
+        "{lost} events are lost, it should be {expected}"
+    );
+    Ok(())
+}
+
+/// FUNCTION events are calls without a duration; calls whose return is missing last until they are known to be over.
+fn expected(sample: &Sample) -> Vec<String> {
+    let calls = sample.calls.iter().enumerate().map(|(number, call)| {
+        let shown = (
+            call.task,
+            call.depth as usize,
+            call.name.clone(),
+            call.start,
+            call.duration.or(call.seen),
+        );
+        (number, 1, shown)
+    });
+    let functions = sample.functions.iter().map(|function| {
+        let shown = (
+            function.task,
+            function.depth as usize,
+            function.name.clone(),
+            function.time,
+            Some(0),
+        );
+        (function.after, 0, shown)
+    });
+    let mut all: Vec<_> = calls.chain(functions).collect();
+    all.sort_by_key(|(number, kind, shown)| (shown.0, *number, *kind));
+    all.iter()
+        .map(|(_, _, shown)| format!("{shown:?}"))
+        .collect()
+}
