@@ -2,7 +2,7 @@
  * ftrace_entry_profile, ftrace_return_to_profile_lse, _llsc: how long the function takes, on this core, without a log.
  *
  * Entry.  In: x11 = the callsite's block, x9, x30 as in frame.S.   Out: x30 = the return handler; a frame on the return
- *         stack holds x9, the block and the time. x10-x17 are destroyed.   Stack: not used.
+ *         stack holds x9, the block and the time. x10-x17 and the flags are destroyed.   Stack: not used.
  * Return. In: as the function returned; x0-x8, q0-q7, x18 and the callee-saved registers are not touched.
  *         Out: returns to the address in the frame; x9-x17 and the flags are destroyed, as they are by any call.
  *

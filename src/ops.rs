@@ -112,9 +112,11 @@ impl Ops {
     /// Where the mask does not tell contexts apart the guard errs as follows. An interrupt handler that unmasks
     /// interrupts again while a tracer is interrupted is not traced until that tracer ends. A tracer that masks
     /// interrupts itself and then calls traced functions is entered once more for each further mask it sets: at most
-    /// sixteen deep, in practice twice. Mark what such a tracer calls with [`crate::notrace!`]. A synchronous exception in
-    /// a tracer that runs with all of DAIF set already changes no mask: what its handler calls is counted as refused and
-    /// not traced, and it never enters the tracer that it interrupted.
+    /// sixteen deep, in practice twice. Mark what such a tracer calls with [`crate::notrace!`]. A synchronous exception
+    /// that is taken while all of DAIF is set already changes no mask, so its handler shares the slot of the code that it
+    /// interrupts: in a guarded tracer, what the handler calls is counted as refused and not traced, and the tracer is
+    /// not entered again; anywhere else the slot is free, the calls are delivered, and the slot is given back before the
+    /// interrupted code goes on.
     pub const fn new(tracer: TracerFn) -> Self {
         Self::with(
             Kind::Guarded,

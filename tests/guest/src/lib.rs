@@ -13,6 +13,7 @@ pub mod probe;
 pub mod raw;
 pub mod record;
 pub mod smp;
+pub mod step;
 pub mod subject;
 pub mod writers;
 

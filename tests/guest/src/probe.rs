@@ -1,184 +1,82 @@
 //! A function in asm with a callsite of its own, and a caller that fills every register that must survive: what the function
-//! sees at its first instruction behind the callsite is compared with what the caller put there.
+//! sees at its first instruction behind the callsite, and what its caller sees after the return, is compared with what it was.
 
 use core::arch::global_asm;
+use core::fmt;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 use virt::println;
 
-/// x0-x8, x19-x29.
-const GENERAL: usize = 20;
-/// q0-q7 as pairs of words, then d8-d15; empty on soft-float.
-const VECTORS: usize = if cfg!(target_feature = "neon") { 24 } else { 0 };
+/// Whether there are vector registers that a function's arguments travel in.
+pub const HAS_VECTORS: bool = cfg!(target_feature = "neon");
 
-const fn pattern<const N: usize>(seed: u64) -> [u64; N] {
-    let mut words = [0; N];
+const VECTORS: usize = if HAS_VECTORS { 32 } else { 0 };
+
+/// x0 to x30, sp, q0 to q31.
+#[repr(C)]
+struct Registers {
+    x: [u64; 31],
+    sp: u64,
+    q: [u128; VECTORS],
+}
+
+/// Registers as [`call`] fills them, and what became of them.
+#[repr(C)]
+pub struct Seen {
+    entry: Registers,
+    back: Registers,
+}
+
+const fn pattern(i: usize) -> u64 {
+    0x5a5a_5a5a_5a5a_5a5a ^ (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+const fn fill() -> Registers {
+    let mut registers = Registers {
+        x: [0; 31],
+        sp: 0,
+        q: [0; VECTORS],
+    };
     let mut i = 0;
-    while i < N {
-        words[i] = seed.wrapping_mul(0x0101_0101_0101_0101)
-            ^ (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    while i < registers.x.len() {
+        registers.x[i] = pattern(i);
         i += 1;
     }
-    words
+    let mut i = 0;
+    while i < registers.q.len() {
+        registers.q[i] = (pattern(100 + i) as u128) << 64 | pattern(200 + i) as u128;
+        i += 1;
+    }
+    registers
 }
 
 #[unsafe(no_mangle)]
-static PROBE_FILL: [u64; GENERAL] = pattern(0x5a);
-#[unsafe(no_mangle)]
-static PROBE_FILL_VECTORS: [u64; 24] = pattern(0xc3);
+static PROBE_FILL: Registers = fill();
 
-/// What the function saw: general registers, x30 less what it must be, sp less what it must be, vectors.
-#[repr(C)]
-struct Seen {
-    general: [u64; GENERAL],
-    lr: u64,
-    sp: u64,
-    vectors: [u64; 24],
-}
+#[unsafe(no_mangle)]
+static PROBE_DELIVERED: AtomicU64 = AtomicU64::new(0);
+
+/// The SVCs around the call of [`call_stepped`].
+pub(crate) const BEGIN: u16 = 1;
+pub(crate) const END: u16 = 2;
+
+/// The flags that a call begins with: N and Z in SPSR and NZCV.
+pub(crate) const NZCV: u64 = 0b1100 << 28;
 
 global_asm!(
-    ".pushsection .bss.probe, \"aw\", %nobits",
-    ".balign 16",
-    ".global probe_seen",
-    "probe_seen: .skip {SEEN}",
-    ".popsection",
-    ".pushsection .text.probe_tracee, \"ax\", %progbits",
-    ".balign 8",
-    "5: nop",
-    "nop",
-    ".global probe_tracee",
-    ".type probe_tracee, %function",
-    "probe_tracee:",
-    "nop",
-    "nop",
-    // Behind the callsite: x16 and x17 are free at a function's entry.
-    "adrp x16, probe_seen",
-    "add x16, x16, :lo12:probe_seen",
-    "stp x0, x1, [x16, #0]",
-    "stp x2, x3, [x16, #16]",
-    "stp x4, x5, [x16, #32]",
-    "stp x6, x7, [x16, #48]",
-    "stp x8, x19, [x16, #64]",
-    "stp x20, x21, [x16, #80]",
-    "stp x22, x23, [x16, #96]",
-    "stp x24, x25, [x16, #112]",
-    "stp x26, x27, [x16, #128]",
-    "stp x28, x29, [x16, #144]",
-    "mov x17, sp",
-    "stp x30, x17, [x16, #160]",
-    ".if {VECTORS}",
-    "stp q0, q1, [x16, #176]",
-    "stp q2, q3, [x16, #208]",
-    "stp q4, q5, [x16, #240]",
-    "stp q6, q7, [x16, #272]",
-    "stp d8, d9, [x16, #304]",
-    "stp d10, d11, [x16, #320]",
-    "stp d12, d13, [x16, #336]",
-    "stp d14, d15, [x16, #352]",
-    ".endif",
-    "ret",
-    ".size probe_tracee, . - probe_tracee",
-    ".popsection",
-    // The record, linked to the function's section as the compiler links its own.
-    ".pushsection __patchable_function_entries, \"awo\", %progbits, .text.probe_tracee",
-    ".balign 8",
-    ".quad 5b",
-    ".popsection",
-    // Saves what its own caller owns, fills the registers, calls, and leaves lr and sp as differences.
-    ".pushsection .text.ftrace_notrace.probe_caller, \"ax\", %progbits",
-    ".balign 8",
-    ".global probe_caller",
-    "probe_caller:",
-    "stp x29, x30, [sp, #-176]!",
-    "stp x19, x20, [sp, #16]",
-    "stp x21, x22, [sp, #32]",
-    "stp x23, x24, [sp, #48]",
-    "stp x25, x26, [sp, #64]",
-    "stp x27, x28, [sp, #80]",
-    ".if {VECTORS}",
-    "stp d8, d9, [sp, #96]",
-    "stp d10, d11, [sp, #112]",
-    "stp d12, d13, [sp, #128]",
-    "stp d14, d15, [sp, #144]",
-    "adrp x17, PROBE_FILL_VECTORS",
-    "add x17, x17, :lo12:PROBE_FILL_VECTORS",
-    "ldp q0, q1, [x17, #0]",
-    "ldp q2, q3, [x17, #32]",
-    "ldp q4, q5, [x17, #64]",
-    "ldp q6, q7, [x17, #96]",
-    "ldp d8, d9, [x17, #128]",
-    "ldp d10, d11, [x17, #144]",
-    "ldp d12, d13, [x17, #160]",
-    "ldp d14, d15, [x17, #176]",
-    ".endif",
-    "adrp x17, PROBE_FILL",
-    "add x17, x17, :lo12:PROBE_FILL",
-    "ldp x0, x1, [x17, #0]",
-    "ldp x2, x3, [x17, #16]",
-    "ldp x4, x5, [x17, #32]",
-    "ldp x6, x7, [x17, #48]",
-    "ldp x8, x19, [x17, #64]",
-    "ldp x20, x21, [x17, #80]",
-    "ldp x22, x23, [x17, #96]",
-    "ldp x24, x25, [x17, #112]",
-    "ldp x26, x27, [x17, #128]",
-    "ldp x28, x29, [x17, #144]",
-    "bl probe_tracee",
-    "6: adrp x16, probe_seen",
-    "add x16, x16, :lo12:probe_seen",
-    "ldp x0, x1, [x16, #160]",
-    "adr x2, 6b",
-    "sub x0, x0, x2",
-    "mov x2, sp",
-    "sub x1, x1, x2",
-    "stp x0, x1, [x16, #160]",
-    ".if {VECTORS}",
-    "ldp d8, d9, [sp, #96]",
-    "ldp d10, d11, [sp, #112]",
-    "ldp d12, d13, [sp, #128]",
-    "ldp d14, d15, [sp, #144]",
-    ".endif",
-    "ldp x19, x20, [sp, #16]",
-    "ldp x21, x22, [sp, #32]",
-    "ldp x23, x24, [sp, #48]",
-    "ldp x25, x26, [sp, #64]",
-    "ldp x27, x28, [sp, #80]",
-    "ldp x29, x30, [sp], #176",
-    "ret",
-    // A tracer that destroys whatever a function may destroy: x0-x17, the flags, v0-v7, v16-v31, the top halves of v8-v15.
-    ".global probe_trash",
-    "probe_trash:",
-    "bti c",
-    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17",
-    "mvn x\\n, x30",
-    ".endr",
-    "cmp x0, x30",
-    ".if {VECTORS}",
-    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
-    "movi v\\n\\().16b, #0x77",
-    ".endr",
-    ".irp n, 8, 9, 10, 11, 12, 13, 14, 15",
-    "ins v\\n\\().d[1], x0",
-    ".endr",
-    ".endif",
-    "ret",
-    // The same as a direct tracer, which owns x9-x17 and the flags only.
-    ".global probe_direct_trash",
-    "probe_direct_trash:",
-    "bti c",
-    "bti c",
-    "mov x10, x30",
-    "mov x30, x9",
-    ".irp n, 9, 11, 12, 13, 14, 15, 16, 17",
-    "mvn x\\n, xzr",
-    ".endr",
-    "cmp x9, #1",
-    "ret x10",
-    ".popsection",
-    SEEN = const size_of::<Seen>(),
-    VECTORS = const VECTORS,
+    include_str!("probe.S"),
+    HAS_VECTORS = const HAS_VECTORS as u8,
+    ENTRY = const offset_of!(Seen, entry),
+    BACK = const offset_of!(Seen, back),
+    Q = const offset_of!(Registers, q),
+    NZCV = const NZCV,
+    BEGIN = const BEGIN,
+    END = const END,
 );
 
 unsafe extern "C" {
-    safe fn probe_caller();
+    fn probe_caller(seen: *mut Seen);
+    fn probe_caller_stepped(seen: *mut Seen);
     safe fn probe_tracee();
     fn probe_direct_trash();
     safe fn probe_trash(
@@ -187,13 +85,17 @@ unsafe extern "C" {
         ops: &aarch64_ftrace::Ops,
         fregs: &mut aarch64_ftrace::Fregs,
     );
-    static mut probe_seen: Seen;
 }
 
 /// The tracer that destroys whatever a function may.
 pub const TRASH: aarch64_ftrace::TracerFn = probe_trash;
 /// The direct tracer that destroys whatever it may.
 pub const DIRECT_TRASH: aarch64_ftrace::EntryFn = probe_direct_trash;
+
+/// How often these two have been called.
+pub fn delivered() -> u64 {
+    PROBE_DELIVERED.load(Ordering::Relaxed)
+}
 
 /// The function's entry.
 pub fn entry() -> usize {
@@ -202,61 +104,138 @@ pub fn entry() -> usize {
 
 /// Calls the function once; says `what` and which registers it did not see as they were.
 pub fn run(what: &str) {
-    let (changed, lr) = look();
-    println!("{what}: {changed}, lr {lr:+}, sp {:+}", changed.sp);
+    let seen = call();
+    println!(
+        "{what}: {}, lr {:+}, sp {:+}",
+        seen.changed(),
+        seen.lr(),
+        seen.sp()
+    );
 }
 
 /// As [`run`], where the function's return is hijacked: `lr` is another then.
 pub fn run_hijacked(what: &str) {
-    let (changed, lr) = look();
+    let seen = call();
     println!(
-        "{what}: {changed}, lr hijacked: {}, sp {:+}",
-        lr != 0,
-        changed.sp
+        "{what}: {}, lr hijacked: {}, sp {:+}",
+        seen.changed(),
+        seen.lr() != 0,
+        seen.sp()
     );
 }
 
-/// What the function saw changed.
-struct Changed {
-    general: usize,
-    vectors: usize,
-    sp: i64,
+/// Calls the function.
+pub fn call() -> Seen {
+    let mut seen = Seen::new();
+    // SAFETY: it writes there and to its own frame, and keeps what a function must keep.
+    unsafe { probe_caller(&raw mut seen) };
+    seen
 }
 
-impl core::fmt::Display for Changed {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self {
-            general, vectors, ..
-        } = self;
+/// Calls the function between two SVCs.
+pub fn call_stepped() -> Seen {
+    let mut seen = Seen::new();
+    // SAFETY: as `call`; a handler of the SVCs is the caller's to set, without one the kernel ends there.
+    unsafe { probe_caller_stepped(&raw mut seen) };
+    seen
+}
+
+/// How many registers changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    general: usize,
+    vectors: usize,
+    back_general: usize,
+    back_vectors: usize,
+}
+
+/// Vectors that arguments travel in, and behind them those whose low halves a call keeps.
+const ARGUMENTS: usize = 8;
+const KEPT: usize = 16;
+
+/// x0-x8, x18-x29.
+const GENERAL: usize = 21;
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{general} of {GENERAL} general registers changed, {vectors} vector words"
+            "{} of {GENERAL} general registers changed, {} vectors; at the return {} and {}",
+            self.general, self.vectors, self.back_general, self.back_vectors
         )
     }
 }
 
-fn look() -> (Changed, i64) {
-    let seen = &raw mut probe_seen;
-    // SAFETY: plain words that only the asm above writes, on one core.
-    unsafe { seen.write_bytes(0xee, 1) };
-    probe_caller();
-    // SAFETY: as above; all bit patterns are words.
-    let seen = unsafe { seen.read_volatile() };
-    let general = seen
-        .general
-        .iter()
-        .zip(PROBE_FILL)
-        .filter(|(seen, put)| *seen != put)
-        .count();
-    let vectors = seen.vectors[..VECTORS]
-        .iter()
-        .zip(PROBE_FILL_VECTORS)
-        .filter(|(seen, put)| *seen != put)
-        .count();
-    let changed = Changed {
-        general,
-        vectors,
-        sp: seen.sp as i64,
-    };
-    (changed, seen.lr as i64)
+impl Seen {
+    const fn new() -> Self {
+        const NOT_WRITTEN: u64 = 0xeeee_eeee_eeee_eeee;
+        Self {
+            entry: Registers {
+                x: [NOT_WRITTEN; 31],
+                sp: NOT_WRITTEN,
+                q: [0; VECTORS],
+            },
+            back: Registers {
+                x: [NOT_WRITTEN; 31],
+                sp: NOT_WRITTEN,
+                q: [0; VECTORS],
+            },
+        }
+    }
+
+    /// Registers that the function did not see as its caller had set them, or its caller not as the function had left them.
+    pub fn changed(&self) -> Changed {
+        let (general, vectors) = self.entry.changed(|word| word, |word| word);
+        let (back_general, back_vectors) = self.back.changed(|word| !word, |word| !word);
+        Changed {
+            general,
+            vectors,
+            back_general,
+            back_vectors,
+        }
+    }
+
+    /// Whether the function and its caller saw everything as it was, all of q0 to q31 included where no tracer is that
+    /// may destroy some of them. `lr` aside.
+    pub fn is_whole(&self, all_vectors: bool) -> bool {
+        let none = Changed {
+            general: 0,
+            vectors: 0,
+            back_general: 0,
+            back_vectors: 0,
+        };
+        let rest = PROBE_FILL.q.iter().zip(&self.back.q).skip(ARGUMENTS);
+        self.changed() == none
+            && self.sp() == 0
+            && !(all_vectors && rest.clone().any(|(put, seen)| put != seen))
+    }
+
+    /// What the function's LR was less what it returned to.
+    pub fn lr(&self) -> i64 {
+        self.entry.x[30].wrapping_sub(self.back.x[30]) as i64
+    }
+
+    /// The function's sp less its caller's.
+    pub fn sp(&self) -> i64 {
+        self.entry.sp.wrapping_sub(self.back.sp) as i64
+    }
+}
+
+impl Registers {
+    /// General registers (x29, the frame pointer, is sp), and vectors: of q8 to q15 the low halves are kept by a call. `by` is what
+    /// the function has done to its arguments, which are its results.
+    fn changed(&self, by: fn(u64) -> u64, by_vector: fn(u128) -> u128) -> (usize, usize) {
+        let general = (0..9)
+            .filter(|&i| self.x[i] != by(PROBE_FILL.x[i]))
+            .chain((18..29).filter(|&i| self.x[i] != PROBE_FILL.x[i]))
+            .count();
+        let vectors = self.q.iter().zip(&PROBE_FILL.q).enumerate().take(KEPT);
+        let vectors = vectors
+            .filter(|&(i, (&seen, &put))| match i {
+                0..ARGUMENTS => seen != by_vector(put),
+                _ => seen as u64 != put as u64,
+            })
+            .count();
+        (general + usize::from(self.x[29] != self.sp), vectors)
+    }
 }

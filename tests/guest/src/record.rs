@@ -30,12 +30,19 @@ pub fn install(mode: Mode, cores: usize) {
 /// # Panics
 /// As [`install`].
 pub fn install_with(mode: Mode, cores: usize, spare: bool) {
-    let sizes = Sizes {
+    install_sizes(Sizes {
         cores,
         ring_bytes: RING_BYTES,
         mode,
         spare,
-    };
+    });
+}
+
+/// As [`install`], with rings of any size that there is memory for.
+///
+/// # Panics
+/// As [`install`].
+pub fn install_sizes(sizes: Sizes) {
     let Some(memory) = MEMORY.take() else {
         panic!("the memory is given once")
     };
@@ -98,6 +105,37 @@ pub fn tally(core: usize) -> (u64, u64) {
         Item::Overwritten(count) => (whole, other + count),
         Item::Unfinished { .. } => (whole, other + 1),
     })
+}
+
+/// Whether all events of a core are whole, none was lost, and each EXIT closes the ENTRY that is open, with the time between them.
+/// So many may be open inside each other.
+pub fn is_intact<const DEPTH: usize>(core: usize) -> bool {
+    let mut open: [Option<Event>; DEPTH] = [None; DEPTH];
+    let mut depth = 0;
+    for item in sure(RECORDER.read(core)) {
+        let Item::Event { event, .. } = item else {
+            return false;
+        };
+        match event.kind() {
+            Some(Type::Function) => {}
+            Some(Type::Entry) if depth < DEPTH => {
+                open[depth] = Some(event);
+                depth += 1;
+            }
+            Some(Type::Exit) if depth > 0 => {
+                depth -= 1;
+                let closes = open[depth].is_some_and(|entry| {
+                    entry.callsite_low() == event.callsite_low()
+                        && event.time() - entry.time() == u64::from(event.upper())
+                });
+                if !closes {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
+    }
+    depth == 0
 }
 
 fn kind(event: Event) -> Type {

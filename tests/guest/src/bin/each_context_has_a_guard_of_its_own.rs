@@ -11,13 +11,14 @@ use aarch64_ftrace::{Filter, Fregs, Ops};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use guest::context::{ALL, Context, daif, raise, set_daif};
-use guest::{AREA, bump, register, take_counts};
+use guest::{AREA, bump, raw, register, take_counts, unregister};
 use virt::println;
 
 virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
 
 const MASKED: u64 = 0b1111 << 6;
+const DAIF_SHIFT: u32 = 6;
 const NO_FIQ: u64 = 0b1110 << 6;
 
 /// What the tracers raise, from the outermost on, each in 4 bits: 1 + the context, 0 for nothing.
@@ -66,6 +67,7 @@ fn handler(_: Context) {
 }
 
 static TRACER: Ops = Ops::new(tracer);
+static LOOKER: Ops = Ops::new(look);
 
 /// Calls the traced function with `mask`, its tracer raising `contexts` one in the other.
 fn call(mask: u64, contexts: &[Context]) {
@@ -102,8 +104,43 @@ fn call(mask: u64, contexts: &[Context]) {
     }
 }
 
+const MASKS: u64 = 16;
+
+/// The guard's slots that are taken, a bit for each: with them an area begins (docs/architecture.md, "The guard").
+fn slots_taken() -> u64 {
+    let area = raw::area_register();
+    let taken = |mask: u64| u64::from(raw::literal((area + mask * 8) as usize) != 0);
+    (0..MASKS).fold(0, |all, mask| all | taken(mask) << mask)
+}
+
+aarch64_ftrace::notrace! {
+    /// Bit by bit: which slot is taken by a tracer that runs with this mask.
+    extern "C" fn look(_: usize, _: usize, _: &Ops, _: &mut Fregs) {
+        if slots_taken() == 1 << (daif() >> DAIF_SHIFT) {
+            bump(DELIVERED);
+        }
+    }
+}
+
+/// Each mask has its slot.
+fn each_mask() {
+    register(&LOOKER, &Filter::at(&[outer as *const () as usize]));
+    for mask in 0..MASKS {
+        set_daif(mask << DAIF_SHIFT);
+        assert_eq!(outer(1), 2);
+    }
+    set_daif(MASKED);
+    unregister(&LOOKER);
+    let [right] = take_counts();
+    println!(
+        "slots of {MASKS} masks: {right} as they must be, {} left",
+        slots_taken().count_ones()
+    );
+}
+
 fn main() {
     guest::init();
+    each_mask();
     println!("entered at EL{}", virt::boot_el());
     guest::context::handle(handler);
     let at = [outer, in_handler, helper].map(|function| function as *const () as usize);

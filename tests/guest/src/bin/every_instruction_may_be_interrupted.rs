@@ -1,0 +1,201 @@
+//@ cpu: cortex-a53, neoverse-n1, max
+//@ profile: release
+//@ variant: plain, bti
+//@ virtualization: yes
+//@ icount: yes
+//@ emu-check: writes BLs by hand, to a veneer and without an ops
+//! Every instruction of the trampoline, of every entry and of every return handler is interrupted: by a synchronous exception, an
+//! IRQ, an FIQ and an SError, whose handlers are traced by the same tracers and call the same function. The ledger of
+//! docs/architecture.md is measured on the way.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use aarch64_ftrace::insn::Insn;
+use aarch64_ftrace::{
+    Count, CounterLine, Filter, Fregs, Mode, Ops, Profile, ReturnFrame, ReturnStack,
+};
+use alloc::vec::Vec;
+use core::hint::black_box;
+use guest::record::{RECORDER, install, sure};
+use guest::step::ledger;
+use guest::step::nest::{self, Case};
+use guest::{FTRACE, callsite, probe, raw, register, unregister};
+use virt::println;
+
+virt::entry!(main);
+aarch64_ftrace::reserve_names!(128 * 1024);
+aarch64_ftrace::veneer!(".text.ftrace_veneer");
+
+static U1: Ops = Ops::unguarded(probe::TRASH);
+static U2: Ops = Ops::unguarded(probe::TRASH);
+static G1: Ops = Ops::new(probe::TRASH);
+static G2: Ops = Ops::new(probe::TRASH);
+// SAFETY: written as Ops::direct asks for.
+static DIRECT: Ops = unsafe { Ops::direct(probe::DIRECT_TRASH) };
+// SAFETY: as above; it does not read x11.
+static STRAIGHT: Ops = unsafe { Ops::straight(probe::DIRECT_TRASH) };
+static HITS: Count = Count::new();
+static TIMES: Profile = Profile::new();
+
+static STACK: ReturnStack = ReturnStack::new();
+
+/// Enters the window from inside, with the guard taken.
+static HOLDER: Ops = Ops::new(hold);
+
+aarch64_ftrace::notrace! {
+    extern "C" fn hold(_: usize, _: usize, _: &Ops, _: &mut Fregs) {
+        nest::window();
+    }
+}
+
+#[inline(never)]
+fn held(n: u64) -> u64 {
+    black_box(n)
+}
+
+unsafe extern "C" {
+    static __start_ftrace_veneers: i64;
+}
+
+/// The slot that `veneer!` reserved.
+fn veneer() -> usize {
+    let start = &raw const __start_ftrace_veneers;
+    // SAFETY: the section is there, as `veneer!` was used.
+    let distance = unsafe { start.read() };
+    (start as usize).wrapping_add_signed(distance as isize)
+}
+
+/// Steps through a case whose callsite has a BL written by hand.
+fn by_hand(to: usize, case: &Case) {
+    let at = callsite(probe::entry() as *const ()).layout().branch();
+    let before = raw::insn(at);
+    match Insn::bl(at, to) {
+        Ok(bl) => raw::overwrite_insn(at, bl),
+        Err(error) => panic!("{error:?}"),
+    }
+    nest::through(case);
+    raw::overwrite_insn(at, before);
+}
+
+fn calls() {
+    let tracers = Case::tracers;
+    nest::through(&tracers("disabled", 0, 0));
+    by_hand(raw::trampoline(), &tracers("nop", 0, 0));
+    nest::with(&[&U1], &tracers("call", 1, 0));
+    nest::with(&[&G1], &tracers("call_guarded", 0, 1));
+    nest::with(&[&U1, &U2], &tracers("set", 2, 0));
+    nest::with(&[&G1, &G2], &tracers("set_guarded", 0, 2));
+    nest::with(&[&U1, &G1, &U2, &G2], &tracers("set_mixed", 2, 2));
+    nest::with(&[&DIRECT], &tracers("direct", 1, 0));
+    nest::with(&[&STRAIGHT], &tracers("straight", 1, 0));
+    register(&U1, &Filter::at(&nest::functions()));
+    by_hand(veneer(), &tracers("call by a veneer", 1, 0));
+    unregister(&U1);
+}
+
+/// Where the guard is taken by whoever calls the function.
+fn refused() {
+    let inside = |case| Case {
+        enter: || assert_eq!(held(1), 1),
+        ..case
+    };
+    register(&HOLDER, &Filter::at(&[held as *const () as usize]));
+    let tracers = Case::tracers;
+    nest::with(&[&G1], &inside(tracers("call_guarded, refused", 0, 1)));
+    nest::with(&[&G1, &G2], &inside(tracers("set_guarded, refused", 0, 2)));
+    nest::with(&[&U1, &G1], &inside(tracers("set_mixed, refused", 1, 1)));
+    unregister(&HOLDER);
+}
+
+fn written() -> u64 {
+    sure(RECORDER.counts(0)).written
+}
+
+fn hits() -> u64 {
+    let at = |at: usize| HITS.hits(&callsite(at as *const ()), 0);
+    nest::functions().into_iter().filter_map(at).sum()
+}
+
+fn timed() -> u64 {
+    let at = |at: usize| TIMES.times(&callsite(at as *const ()), 0);
+    nest::functions()
+        .into_iter()
+        .filter_map(at)
+        .map(|times| times.hits)
+        .sum()
+}
+
+/// Whether the times are such as they can be.
+fn times_are_possible() -> bool {
+    let at = |at: usize| TIMES.times(&callsite(at as *const ()), 0);
+    let mut times = nest::functions().into_iter().filter_map(at);
+    times.all(|each| each.own <= each.total && each.longest <= each.total)
+        && TIMES
+            .times(&callsite(probe::entry() as *const ()), 0)
+            .is_some_and(|each| each.longest > 0)
+}
+
+fn builtin() {
+    let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
+    let hijacking = |case| Case {
+        hijacked: true,
+        // The path through the longest time depends on what was measured before.
+        prepare: || TIMES.clear(),
+        ..case
+    };
+    let timing = |case| Case {
+        intact: times_are_possible,
+        ..hijacking(case)
+    };
+    let builtin = Case::builtin;
+    nest::with(&[record], &builtin("record", written, 1));
+    nest::with(&[&HITS], &builtin("count", hits, 1));
+    nest::with(&[graph], &hijacking(builtin("graph", written, 2)));
+    nest::with(&[&TIMES], &timing(builtin("profile", timed, 1)));
+    let all = || written() + hits() + timed();
+    let four = Case {
+        measured: false,
+        ..timing(builtin("a set of these four", all, 5))
+    };
+    nest::with(&[record, &HITS, graph, &TIMES], &four);
+    nest::with(&[graph], &Case::no_room("graph, no room"));
+    nest::with(&[&TIMES], &Case::no_room("profile, no room"));
+    println!("open: {}", STACK.depth());
+}
+
+/// On a core that is not online.
+fn without_area() {
+    let offline = |name| Case::offline(name, || written() + hits() + timed());
+    let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
+    nest::with(&[&G1], &offline("call_guarded, not online"));
+    nest::with(&[record], &offline("record, not online"));
+    nest::with(&[&HITS], &offline("count, not online"));
+    nest::with(&[graph], &offline("graph, not online"));
+    nest::with(&[&TIMES], &offline("profile, not online"));
+}
+
+fn leak<T>(count: usize, one: fn() -> T) -> &'static mut [T] {
+    let mut all = Vec::new();
+    all.resize_with(count, one);
+    all.leak()
+}
+
+fn main() {
+    guest::init();
+    install(Mode::Overwrite, 1);
+    assert_eq!(STACK.set_frames(leak(16, ReturnFrame::new)), Ok(()));
+    // SAFETY: no function has been hijacked yet.
+    unsafe { FTRACE.switch_return_stack(&STACK) };
+    let lines = leak(FTRACE.count_lines(1), CounterLine::new);
+    assert_eq!(FTRACE.place_count(&HITS, lines, 1), Ok(()));
+    let lines = leak(FTRACE.profile_lines(1), CounterLine::new);
+    assert_eq!(FTRACE.place_profile(&TIMES, lines, 1), Ok(()));
+    nest::install();
+    calls();
+    refused();
+    builtin();
+    without_area();
+    ledger::report(Mode::Overwrite);
+}

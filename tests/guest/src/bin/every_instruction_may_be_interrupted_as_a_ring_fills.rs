@@ -1,0 +1,81 @@
+//@ cpu: cortex-a53, neoverse-n1, max
+//@ profile: release
+//@ virtualization: yes
+//@ icount: yes
+//! As `every_instruction_may_be_interrupted`, for the recorder's entries that stop when the ring is full: while there is room, and when
+//! there is none.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use aarch64_ftrace::record::Sizes;
+use aarch64_ftrace::{Mode, ReturnFrame, ReturnStack};
+use alloc::vec::Vec;
+use guest::record::{RECORDER, install_sizes, is_intact, sure};
+use guest::step::ledger;
+use guest::step::nest::{self, Case};
+use guest::{FTRACE, probe};
+use virt::println;
+
+virt::entry!(main);
+aarch64_ftrace::reserve_names!(128 * 1024);
+
+static STACK: ReturnStack = ReturnStack::new();
+
+/// Room for all the events of one pass.
+const RING_BYTES: u64 = 16384;
+const RING_EVENTS: u64 = RING_BYTES / 16;
+
+fn empty() {
+    sure(RECORDER.reset(0));
+}
+
+fn fill() {
+    empty();
+    for _ in 0..RING_EVENTS {
+        probe::call();
+    }
+}
+
+fn written() -> u64 {
+    sure(RECORDER.counts(0)).written
+}
+
+fn dropped() -> u64 {
+    sure(RECORDER.counts(0)).dropped
+}
+
+fn main() {
+    guest::init();
+    install_sizes(Sizes {
+        cores: 1,
+        ring_bytes: RING_BYTES,
+        mode: Mode::StopWhenFull,
+        spare: false,
+    });
+    let mut frames = Vec::new();
+    frames.resize_with(16, ReturnFrame::new);
+    assert_eq!(STACK.set_frames(frames.leak()), Ok(()));
+    // SAFETY: no function has been hijacked yet.
+    unsafe { FTRACE.switch_return_stack(&STACK) };
+    nest::install();
+    let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
+    let with = |prepare, hijacked, case| Case {
+        prepare,
+        hijacked,
+        intact: || is_intact::<8>(0),
+        ..case
+    };
+    let room = |name, each, hijacked| with(empty, hijacked, Case::builtin(name, written, each));
+    let full = |name, each, hijacked| with(fill, hijacked, Case::builtin(name, dropped, each));
+    nest::with(&[record], &room("record, room", 1, false));
+    nest::with(&[record], &full("record, full", 1, false));
+    nest::with(&[graph], &room("graph, room", 2, true));
+    nest::with(&[graph], &full("graph, full", 2, true));
+    nest::with(&[graph], &Case::no_room("graph, no room"));
+    nest::with(&[record], &Case::offline("record, not online", written));
+    nest::with(&[graph], &Case::offline("graph, not online", written));
+    println!("open: {}", STACK.depth());
+    ledger::report(Mode::StopWhenFull);
+}
