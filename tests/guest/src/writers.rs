@@ -1,4 +1,4 @@
-//! Cores that call a traced function without a pause while somebody reads, and count how often.
+//! Cores that call a traced function without a pause while somebody reads, also from interrupts, and count how often.
 
 use crate::record::{RECORDER, sure};
 use crate::{FTRACE, register};
@@ -9,10 +9,16 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use virt::board::MAX_CORES;
 
+/// Interrupts of each core a second, which call too.
+const HERTZ: u64 = 2000;
+/// Calls before the next core has its turn, where they share a thread of the emulator.
+const BURST: u32 = 50;
+
 static AREAS: [CpuArea; MAX_CORES] = [const { CpuArea::new() }; MAX_CORES];
 static CALLS: [AtomicU64; MAX_CORES] = [const { AtomicU64::new(0) }; MAX_CORES];
 static STOP: AtomicBool = AtomicBool::new(false);
 static RUNNING: AtomicU32 = AtomicU32::new(0);
+static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
 #[inline(never)]
 fn work(n: u64) -> u64 {
@@ -30,10 +36,25 @@ fn busy(core: usize) {
     FTRACE.cpu_online(&AREAS[core]);
     RECORDER.cpu_online();
     virt::irq::unmask();
+    virt::timer::start_periodic(HERTZ, interrupted);
     while !STOP.load(Ordering::Acquire) {
-        call(core);
+        (0..BURST).for_each(|_| call(core));
+        give_way();
     }
+    // No interrupt calls once this core is said to have ended.
+    virt::timer::stop();
+    let _ = virt::irq::save();
     RUNNING.fetch_sub(1, Ordering::AcqRel);
+}
+
+fn interrupted() {
+    INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+    call(virt::cores::index());
+}
+
+/// How many interrupts have called.
+pub fn interrupts() -> u64 {
+    INTERRUPTS.load(Ordering::Relaxed)
 }
 
 /// Lets the other cores run, where they share a thread of the emulator with this one.
