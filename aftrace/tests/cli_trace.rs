@@ -118,9 +118,18 @@ fn a_conversion_is_written_whole_or_not_at_all() {
             .unwrap()
             .starts_with(b"Ftrace!\0")
     );
+    let (code, ..) = aftrace(&["dump", "whole.aft", "--ctf", "new"], path);
+    assert_eq!(code, 2, "a folder that is there is left alone");
+    let (code, out, err) = aftrace(&["dump", "whole.aft", "--ctf", "ctf"], path);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    assert!(
+        std::fs::read(path.join("ctf/metadata"))
+            .unwrap()
+            .starts_with(b"/* CTF 1.8 */")
+    );
     let left: Vec<_> = std::fs::read_dir(path)
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(left.len(), 4, "{left:?}");
+    assert_eq!(left.len(), 5, "{left:?}");
 }

@@ -3,7 +3,7 @@
 mod kernel;
 
 use aarch64_ftrace::trace::{Data, Event, Type};
-use aftrace::trace::dump::{Omitted, trace_dat, uftrace};
+use aftrace::trace::dump::{Omitted, ctf, trace_dat, uftrace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
 use kernel::{callsite, event, file, opened};
@@ -53,6 +53,10 @@ fn what_a_format_has_no_room_for_is_counted() {
         std::io::sink(),
     )
     .unwrap();
+    assert_eq!((omitted.calls, omitted.events), (0, 1500));
+    let folder = directory.path().join("ctf");
+    std::fs::create_dir(&folder).unwrap();
+    let omitted = ctf::write(&trace, &symbols, &Filter::default(), &folder).unwrap();
     assert_eq!((omitted.calls, omitted.events), (0, 1500));
 }
 

@@ -53,6 +53,10 @@ impl Dump {
             whole_folder(path, |folder| {
                 dump::uftrace::write(&trace, &symbols, &filter, folder)
             })?;
+        } else if let Some(path) = &self.format.ctf {
+            whole_folder(path, |folder| {
+                dump::ctf::write(&trace, &symbols, &filter, folder)
+            })?;
         } else {
             match self.format.text {
                 Some(Tracer::Function) => text::function(&trace, &symbols, &filter, stdout())?,
@@ -146,6 +150,9 @@ struct Format {
     /// A folder for uftrace: `uftrace replay -d FOLDER`, report, graph, tui
     #[arg(long, value_name = "FOLDER")]
     uftrace: Option<PathBuf>,
+    /// A folder in the Common Trace Format, for babeltrace2 and Trace Compass
+    #[arg(long, value_name = "FOLDER")]
+    ctf: Option<PathBuf>,
     /// As Linux's tracer prints it
     #[arg(long, value_name = "TRACER", num_args = 0..=1, require_equals = true, default_missing_value = "function_graph")]
     text: Option<Tracer>,

@@ -1,7 +1,9 @@
 //! Traces in other programs' formats.
 
 pub mod chrome;
+pub mod ctf;
 pub mod folded;
+pub mod functions;
 pub mod threads;
 pub mod trace_dat;
 pub mod uftrace;

@@ -26,6 +26,8 @@ pub struct Call {
     pub task: Task,
     pub depth: u32,
     pub name: String,
+    /// `None`: its ENTRY is not recorded.
+    pub caller: Option<String>,
     pub start: u64,
     /// `None`: its return is not recorded.
     pub duration: Option<u64>,
@@ -96,6 +98,7 @@ impl Sample {
                         task: call.task,
                         depth: call.depth,
                         name: symbols.name(call.callsite),
+                        caller: (call.parent != 0).then(|| symbols.caller(call.parent)),
                         start: symbols.nanoseconds(call.time),
                         duration: None,
                         seen: None,

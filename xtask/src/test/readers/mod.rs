@@ -1,6 +1,7 @@
 //! Programs of other people read what `aftrace dump` writes: they must show the calls that aftrace itself reports, with the same names
 //! and durations, and know of what is missing.
 
+mod babeltrace;
 mod facts;
 mod tools;
 mod trace_cmd;
@@ -30,7 +31,8 @@ pub fn check(tally: &mut Tally) {
         }
     };
     let debian = Debian::new(&folder);
-    let readers: [Reader; 2] = [
+    let readers: [Reader; 3] = [
+        ("babeltrace2", "babeltrace2", babeltrace::check),
         ("trace-cmd", "trace-cmd", trace_cmd::check),
         ("uftrace", "uftrace", uftrace::check),
     ];
