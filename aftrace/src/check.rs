@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
+use crate::brackets::{self, AS, Pair};
 use crate::dwarf;
 use crate::elf::{Callsite, ElfError, Kernel};
 
@@ -238,19 +239,32 @@ fn instantiated(symbol: &str) -> bool {
 
 /// Whether a path begins in the crate, or is `<Type as Trait>::..` with a type or a trait of the crate.
 fn path_is_own(path: &str) -> bool {
-    let path = strip_type_prefixes(path);
-    let Some(inner) = path.strip_prefix('<') else {
-        return path
-            .strip_prefix(CRATE)
-            .is_some_and(|rest| rest.starts_with("::"));
-    };
-    let Some((head, _)) = split_top(inner, '>') else {
-        return false;
-    };
-    match split_as(head) {
-        Some((implementor, of)) => path_is_own(implementor) || path_is_own(of),
-        None => path_is_own(head),
+    let pairs = brackets::pairs(path);
+    // Parts of the path that are yet to be looked at; no recursion, because symbols come from files.
+    let mut parts = Vec::from([(0, path.len())]);
+    while let Some((start, end)) = parts.pop() {
+        let rest = strip_type_prefixes(&path[start..end]);
+        if !rest.starts_with('<') {
+            let behind = rest.strip_prefix(CRATE);
+            if behind.is_some_and(|behind| behind.starts_with("::")) {
+                return true;
+            }
+            continue;
+        }
+        let open = end - rest.len();
+        let Ok(index) = pairs.binary_search_by_key(&open, |pair| pair.open) else {
+            continue;
+        };
+        let Pair { close, as_at, .. } = pairs[index];
+        if close >= end || !path[close..].starts_with('>') {
+            continue;
+        }
+        match as_at {
+            Some(at) => parts.extend([(open + 1, at), (at + AS.len(), close)]),
+            None => parts.push((open + 1, close)),
+        }
     }
+    false
 }
 
 /// `&mut dyn a::B` is `a::B` here.
@@ -262,36 +276,6 @@ fn strip_type_prefixes(mut path: &str) -> &str {
         path = rest;
     }
     path
-}
-
-/// Splits at the first `at` outside all brackets.
-fn split_top(text: &str, at: char) -> Option<(&str, &str)> {
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    for (i, c) in text.char_indices() {
-        if depth == 0 && c == at && before != '-' {
-            return Some((&text[..i], &text[i + c.len_utf8()..]));
-        }
-        match c {
-            '<' | '(' | '[' | '{' => depth += 1,
-            '>' if before == '-' => {}
-            '>' | ')' | ']' | '}' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        before = c;
-    }
-    None
-}
-
-fn split_as(head: &str) -> Option<(&str, &str)> {
-    let mut from = 0;
-    while let Some((before, after)) = head.get(from..).and_then(|rest| split_top(rest, ' ')) {
-        if let Some(of) = after.strip_prefix("as ") {
-            return Some((&head[..from + before.len()], of));
-        }
-        from += before.len() + 1;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! `<alloc::vec::Vec<u8>>::push`.) Methods of traits keep `<Type as Trait>::method`, and those on types without a path
 //! keep their brackets: `<[u8]>::len`. Other languages' symbols stay as they are.
 
+use crate::brackets::{self, Pair};
+
 /// The path of the function that `symbol` names.
 #[must_use]
 pub fn path(symbol: &str) -> String {
@@ -34,48 +36,35 @@ fn without_llvm_suffix(symbol: &str) -> &str {
 
 /// Rewrites each `<path>::` to `path::`.
 fn unwrap_inherent(path: &str) -> String {
-    let mut out = path.to_owned();
+    let pairs = brackets::pairs(path).into_iter();
+    let mut away: Vec<usize> = pairs
+        .filter(|pair| is_inherent(path, pair))
+        .flat_map(|pair| [pair.open, pair.close])
+        .collect();
+    away.sort_unstable();
+    let mut out = String::with_capacity(path.len());
     let mut from = 0;
-    while let Some(open) = out[from..].find('<').map(|i| i + from) {
-        from = open + 1;
-        if let Some(close) = inherent_close(&out, open) {
-            out.remove(close);
-            out.remove(open);
-            from = open;
-        }
+    for at in away {
+        out.push_str(&path[from..at]);
+        from = at + 1;
     }
+    out.push_str(&path[from..]);
     out
 }
 
-/// For a `<` that begins an inherent impl's type, where its `>` is.
-fn inherent_close(path: &str, open: usize) -> Option<usize> {
+/// Whether these are the brackets around an inherent impl's type.
+fn is_inherent(path: &str, pair: &Pair) -> bool {
     // After a letter, `>` or `::` it opens generic arguments.
-    let before = path[..open].chars().next_back();
-    if before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '>')) {
-        return None;
-    }
+    let before = path[..pair.open].chars().next_back();
+    let generic = before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '>'));
     // `<[u8]>`, `<&T>`, `<(A, B)>` and `<<T as A>::B as C>` have no path to unwrap.
-    if !path[open + 1..].starts_with(|c: char| c.is_alphabetic() || c == '_') {
-        return None;
-    }
-    let mut depth = 0_usize;
-    let mut before = '<';
-    for (i, c) in path[open..].char_indices() {
-        match c {
-            '<' | '(' | '[' | '{' => depth += 1,
-            '>' if before == '-' => {}
-            '>' | ')' | ']' | '}' => depth = depth.checked_sub(1)?,
-            // ` as `, `impl T`, `dyn T`, `for<'a> fn(..)`, `extern "C" fn(..)`: not a path.
-            ' ' if depth == 1 => return None,
-            _ => {}
-        }
-        if depth == 0 {
-            let close = open + i;
-            return path[close..].starts_with(">::").then_some(close);
-        }
-        before = c;
-    }
-    None
+    let is_path = |c: char| c.is_alphabetic() || c == '_';
+    // A space: ` as `, `impl T`, `dyn T`, `for<'a> fn(..)`, `extern "C" fn(..)`, which are none.
+    path[pair.open..].starts_with('<')
+        && !generic
+        && path[pair.open + 1..].starts_with(is_path)
+        && pair.space.is_none()
+        && path[pair.close..].starts_with(">::")
 }
 
 #[cfg(test)]
