@@ -1,4 +1,4 @@
-//! Fuzz harness of the parsers that are not public: the records section and filters. `cargo test` calls it.
+//! Fuzz harness of the parsers that are not public: the records section and filters. `cargo test` calls it, and so does fuzz/.
 //!
 //! Each function panics where a promise is broken, and says whether anything was accepted.
 #![forbid(unsafe_code)]
@@ -15,7 +15,7 @@ use std::vec::Vec;
 /// Most records of one input; they are leaked, as the table wants them for ever.
 const RECORDS_MAX: usize = 64;
 /// Bytes that say where the text begins, how many records there are, and what is notrace.
-pub const TABLE_HEADER: usize = 16;
+const TABLE_HEADER: usize = 16;
 
 /// A text that panics when it is read outside.
 struct Bounded<'a> {
@@ -92,6 +92,45 @@ pub fn table(data: &[u8]) -> bool {
     }
     assert_eq!(rejected, table.rejected());
     rejected < count
+}
+
+/// Inputs of [`table`]: three callsites, one of them with a landing pad, one in notrace; at several addresses.
+pub fn table_seeds() -> Vec<Vec<u8>> {
+    let starts = [0x4020_0000_u64, 0xFFFF_0000_4020_0000, 0, u64::MAX - 0x1000];
+    let seed = |start: u64| {
+        let mut seed = start.to_le_bytes().to_vec();
+        // Three records, notrace 96..128.
+        seed.extend([3, 0, 96, 0, 128, 0, 0, 0]);
+        assert_eq!(seed.len(), TABLE_HEADER);
+        for offset in [0, 32, 96] {
+            seed.extend((start + offset).to_le_bytes());
+        }
+        let mut text = std::vec![0; 160];
+        for at in [0, 32, 96] {
+            // 8 bytes of NOPs before the function, two behind its entry.
+            for word in 0..4 {
+                text[at + 4 * word..][..4].copy_from_slice(&Insn::NOP.0.to_le_bytes());
+            }
+        }
+        // The second begins with BTI C.
+        text[40..44].copy_from_slice(&Insn::BTI_C.0.to_le_bytes());
+        text[48..52].copy_from_slice(&Insn::NOP.0.to_le_bytes());
+        seed.extend(text);
+        seed
+    };
+    starts.map(seed).to_vec()
+}
+
+/// Inputs of [`filter`].
+pub fn filter_seeds() -> Vec<Vec<u8>> {
+    [
+        "sched::*\n!*::drop\n<[T]>::len\n[a-z]?[!x]*\\*\n\n#7\n0x40200000",
+        "*\n\n!",
+        "<alloc::vec::Vec<*>>::push::<[u8]>\n\u{e4}\u{20ac}[\u{e4}-\u{fc}]*",
+        "#18446744073709551615\n0xffffffffffffffff\nfn() -> u8\n\\[x]",
+    ]
+    .map(|seed| seed.as_bytes().to_vec())
+    .to_vec()
 }
 
 /// A filter: patterns a line each, those of notrace behind an empty line; each glob is matched against each line.

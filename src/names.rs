@@ -19,7 +19,7 @@ pub use name::{Aliases, Bytes, Name};
 use format::{HEADER_SIZE, MARKER_EVERY, MAX_RULES, RULE_SIZE, SHORT_CODES, field};
 use name::Grammar;
 
-/// A name table whose header and checksum are in order.
+/// A name table whose header, checksum and entries are in order.
 #[derive(Clone, Copy)]
 pub struct Names<'a> {
     table: &'a [u8],
@@ -32,7 +32,7 @@ pub struct Names<'a> {
 impl<'a> Names<'a> {
     /// Reads the table at the start of `section`, the bytes of ELF section `ftrace_names`; what follows it is ignored.
     ///
-    /// Costs a few instructions for each eight bytes of the table.
+    /// Costs a few instructions for each eight bytes of the table and for each record.
     ///
     /// # Errors
     /// * [`NoSection`](NamesError::NoSection): `section` is empty.
@@ -41,6 +41,7 @@ impl<'a> Names<'a> {
     /// * [`Truncated`](NamesError::Truncated): `section` is shorter than the table.
     /// * [`Header`](NamesError::Header): a field that no writer writes.
     /// * [`Checksum`](NamesError::Checksum): damaged.
+    /// * [`Entry`](NamesError::Entry): the stream and its markers do not fit, which no writer writes.
     ///
     /// # Context
     /// Any.
@@ -115,7 +116,28 @@ impl<'a> Names<'a> {
         if found != expected {
             return Err(NamesError::Checksum { found, expected });
         }
+        names.check_entries()?;
         Ok(names)
+    }
+
+    /// Every entry is there and begins where its marker says: whoever looks a name up by rank finds what whoever walks over all
+    /// finds.
+    fn check_entries(&self) -> Result<(), NamesError> {
+        let mut entries = self.iter();
+        for index in 0..self.count {
+            let at = self.stream.len() - entries.stream.len();
+            let marked = index % MARKER_EVERY > 0 || self.marker(index) == Some(at);
+            if !marked || entries.codes().is_none() {
+                return Err(NamesError::Entry { index });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the entries of a record's block begin in the stream.
+    fn marker(&self, index: usize) -> Option<usize> {
+        let marker = self.markers.get(index / MARKER_EVERY * 4..)?;
+        usize::try_from(u32::from_le_bytes(*marker.first_chunk()?)).ok()
     }
 
     /// Records of `__patchable_function_entries` when the table was made.
@@ -175,14 +197,9 @@ impl<'a> Names<'a> {
         if index >= self.count {
             return None;
         }
-        let marker = self
-            .markers
-            .get(index / MARKER_EVERY * 4..)?
-            .first_chunk()?;
-        let start = usize::try_from(u32::from_le_bytes(*marker)).ok()?;
         let mut entries = Iter {
             grammar: self.grammar,
-            stream: self.stream.get(start..).unwrap_or_default(),
+            stream: self.stream.get(self.marker(index)?..).unwrap_or_default(),
             left: self.count - index / MARKER_EVERY * MARKER_EVERY,
         };
         entries.nth(index % MARKER_EVERY)
@@ -219,7 +236,7 @@ impl<'a> IntoIterator for &Names<'a> {
     }
 }
 
-/// The entries of a table from some record on: exactly as many as the table counts, empty ones where it ends early.
+/// The entries of a table from some record on: exactly as many as the table counts.
 #[derive(Clone)]
 pub struct Iter<'a> {
     grammar: Grammar<'a>,

@@ -182,7 +182,7 @@ fn senseless_codes_end_a_name() {
     let stream = u32::from_le_bytes(good[84..88].try_into().unwrap()) as usize;
     let rules = u32::from_le_bytes(good[76..80].try_into().unwrap()) as usize;
     let rule_257 = [(stream, 2), (stream + 2, 2)];
-    let cases: [(&[(usize, u8)], &str); 6] = [
+    let cases: [(&[(usize, u8)], &str); 5] = [
         // The long form without its second byte.
         (&[(stream, 2), (stream + 2, 241)], "a"),
         // A rule that does not exist.
@@ -194,8 +194,6 @@ fn senseless_codes_end_a_name() {
             &[rule_257[0], rule_257[1], (rules + 4, 0x11), (rules + 5, 1)],
             "a",
         ),
-        // A length beyond the stream.
-        (&[(stream, 0x7F)], ""),
     ];
     for (changes, expected) in cases {
         let mut bad = good.clone();
@@ -213,6 +211,28 @@ fn senseless_codes_end_a_name() {
             .unwrap_or_default();
         assert_eq!(first, expected, "{changes:?}");
         assert_eq!(names.iter().count(), 2);
+    }
+}
+
+#[test]
+fn entries_that_are_cut_off_or_not_where_their_marker_says_are_refused() {
+    let good = by_hand();
+    let at = |field: usize| u32::from_le_bytes(*good[field..].first_chunk().unwrap()) as usize;
+    let (markers, stream) = (at(80), at(84));
+    for (change, index) in [
+        // A length beyond the stream, of the first entry and of the second.
+        ((stream, 0x7F), 0),
+        ((stream + 9, 1), 1),
+        // The first takes the second's bytes.
+        ((stream, 9), 1),
+        ((markers, 9), 0),
+        ((markers + 3, 0x80), 0),
+    ] {
+        let mut bad = good.clone();
+        bad[change.0] = change.1;
+        seal(&mut bad);
+        let refused = Names::parse(&bad).unwrap_err();
+        assert_eq!(refused, NamesError::Entry { index }, "{change:?}");
     }
 }
 

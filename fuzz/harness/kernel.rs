@@ -1,10 +1,12 @@
 //! Harness of the host tool's parsers: ELF, DWARF, symbols, the proof, and embedding.
 
 use aarch64_ftrace::names::Names;
+use aarch64_ftrace::trace::Header;
 use aftrace::check::check;
 use aftrace::demangle;
 use aftrace::elf::Kernel;
 use aftrace::embed::embed_bytes;
+use aftrace::trace::symbols::Symbols;
 
 /// An ELF file through all that `aftrace` does with one.
 pub fn kernel(data: &[u8]) -> bool {
@@ -21,6 +23,10 @@ pub fn kernel(data: &[u8]) -> bool {
         let _ = (callsite.entry(), callsite.paths());
     }
     let _ = (kernel.build_id(), kernel.slide(7), kernel.symbol("main"));
+    let symbols = Symbols::of_kernel(data, &Header::default(), true);
+    if let Ok(symbols) = symbols {
+        let _ = (symbols.name(0x4020_0050), symbols.caller(0));
+    }
     if let Ok(report) = check(&kernel) {
         let _ = (report.proves(), report.to_string());
     }

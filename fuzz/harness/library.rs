@@ -74,20 +74,19 @@ fn walk(section: &[u8]) -> bool {
     );
     let mut entries = 0;
     for aliases in &names {
-        entries += 1;
+        let by_rank = names.get(entries);
+        let mut by_rank = by_rank.expect("each rank below the count has an entry");
         for name in aliases {
+            let again = by_rank.next().expect("a name by the iterator alone");
+            assert!(name.bytes().eq(again.bytes()), "another name by rank");
             assert!(name.bytes().count() <= usize::from(format::MAX_NAME));
             let _ = name.to_string();
         }
+        assert!(by_rank.next().is_none(), "a name by rank alone");
+        entries += 1;
     }
     assert_eq!(entries, names.count());
-    for index in 0..names.count() {
-        let aliases = names
-            .get(index)
-            .expect("each rank below the count has an entry");
-        assert!(aliases.flat_map(|name| name.bytes().next()).count() <= section.len() * 65536);
-    }
-    assert!(names.get(names.count()).is_none());
+    assert!(names.get(entries).is_none());
     true
 }
 

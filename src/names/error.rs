@@ -51,6 +51,11 @@ pub enum NamesError {
         /// The sum that the header states.
         expected: u64,
     },
+    /// The entry of this record is cut off, or begins elsewhere than its marker says.
+    Entry {
+        /// Rank of the record.
+        index: usize,
+    },
     /// The table names the callsites of another build.
     OtherKernel {
         /// Layout hash of the running kernel.
@@ -90,6 +95,10 @@ impl fmt::Display for NamesError {
             Self::Checksum { found, expected } => write!(
                 f,
                 "name table: checksum {found:#018x}, the header says {expected:#018x}: it was damaged, embed again"
+            ),
+            Self::Entry { index } => write!(
+                f,
+                "name table: the entry of record {index} is cut off, or not where its marker says: embed again"
             ),
             Self::OtherKernel { found, expected } => write!(
                 f,

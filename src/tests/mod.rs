@@ -15,6 +15,7 @@ mod instances;
 mod lock;
 mod logs;
 mod model;
+mod mutate;
 mod quarantine;
 mod recorder;
 mod refusals;

@@ -1,4 +1,5 @@
 //! Deterministic mutations for the runs under `cargo test`: the same inputs on every machine, every time.
+#![forbid(unsafe_code)]
 
 // Named, because the library has no prelude of std.
 use std::vec::Vec;

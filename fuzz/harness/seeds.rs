@@ -1,0 +1,202 @@
+//! Good inputs of each harness, which mutations and libFuzzer begin with.
+
+use aarch64_ftrace::insn::Insn;
+use aarch64_ftrace::names::Names;
+use aarch64_ftrace::trace::{Event, FrameKind, Header, NO_CORE, Type, events_head};
+use aftrace::names::{Record, encode};
+use aftrace::trace::ram::FrameWriter;
+
+use super::fixture::{Fixture, TEXT};
+
+/// Written by the recorders' own tests: a region, the trace that it makes, the same on a serial line.
+const REGION: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.region");
+const FILE: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.aft");
+const SERIAL: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.serial");
+
+const FUNCTIONS: [(u64, &str); 5] = [
+    (0x48, "_ZN5sched4idle17h0123456789abcdefE"),
+    (0x88, "_RNvMNtCs1234_5alloc3vecINtB2_3VechE4push.llvm.99"),
+    (0x88, "_ZN4demo4push17h0123456789abcdefE"),
+    (0xC8, "memcpy.7"),
+    (
+        0x108,
+        "_ZN14aarch64_ftrace3ops3Ops8register17h0123456789abcdefE",
+    ),
+];
+
+/// Linked kernels: with addresses, with relocations, with debug information.
+pub fn kernels() -> Vec<Vec<u8>> {
+    let with = |change: &dyn Fn(&mut Fixture)| {
+        let mut fixture = Fixture::new(&FUNCTIONS);
+        fixture.symbols = vec![
+            ("__ftrace_notrace_start", TEXT + 0x100),
+            ("__ftrace_notrace_end", TEXT + 0x200),
+            ("__ftrace_text_start", TEXT),
+        ];
+        change(&mut fixture);
+        fixture.build()
+    };
+    let units = vec![("/src/lib.rs/@/aarch64_ftrace.1234-cgu.0", vec![0x108])];
+    vec![
+        with(&|_| {}),
+        with(&|f| f.pie = true),
+        with(&|f| f.units = units.clone()),
+    ]
+}
+
+/// Symbols of both manglings.
+pub fn symbols() -> Vec<Vec<u8>> {
+    FUNCTIONS
+        .iter()
+        .map(|f| f.1)
+        .chain([
+            "_RINvNtCs1_4core3mem4swaphECs2_14aarch64_ftrace",
+            "_ZN52_$LT$demo..Pipe$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE",
+        ])
+        .map(|s| s.as_bytes().to_vec())
+        .collect()
+}
+
+/// Name tables.
+pub fn names() -> Vec<Vec<u8>> {
+    let table = |count| {
+        let records: Vec<Record> = (0..count)
+            .map(|i| Record {
+                address: 0x4020_0000 + 64 * i,
+                names: (0..i % 3)
+                    .map(|k| format!("demo::module{}::call{k}", i % 7))
+                    .collect(),
+            })
+            .collect();
+        encode(&records, &[0xB1; 20]).expect("a table")
+    };
+    let tables: Vec<Vec<u8>> = [1, 70, 200].map(table).to_vec();
+    assert!(tables.iter().all(|table| Names::parse(table).is_ok()));
+    tables
+}
+
+/// Headers of regions.
+pub fn headers() -> Vec<Vec<u8>> {
+    let header = Header {
+        cpus: 4,
+        region_bytes: 1 << 20,
+        frequency: 62_500_000,
+        text_start: 0xFFFF_0000_4020_0000,
+        text_bytes: 1 << 20,
+        link_start: 0x4020_0000,
+        controls: 256,
+        rings: 8,
+        build_id: [7; 32],
+        build_id_len: 20,
+        ..Header::default()
+    };
+    let at_the_end = Header {
+        text_start: u64::MAX - 0xFFFF,
+        text_bytes: 1 << 16,
+        ..header
+    };
+    [header, at_the_end].map(|h| h.to_bytes().to_vec()).to_vec()
+}
+
+/// Instruction words.
+pub fn words() -> Vec<Vec<u8>> {
+    let words = [
+        Insn::NOP.0,
+        Insn::MOV_X9_X30.0,
+        Insn::BTI_C.0,
+        0x9400_0001,
+        0x97FF_FFFF,
+        0x1600_0000,
+        0x15FF_FFFF,
+    ];
+    words.map(|w| w.to_le_bytes().to_vec()).to_vec()
+}
+
+/// Regions, with an event that was never finished.
+pub fn regions() -> Vec<Vec<u8>> {
+    vec![REGION.to_vec()]
+}
+
+/// Memory images, one with the region behind other things.
+pub fn images() -> Vec<Vec<u8>> {
+    let mut behind = vec![0xA5; 4096];
+    behind.extend(REGION);
+    vec![REGION.to_vec(), behind]
+}
+
+/// Trace files: the recorders', and one with every kind of event and of frame.
+pub fn files() -> Vec<Vec<u8>> {
+    let header = Header::from_bytes(REGION.first_chunk().expect("a header")).expect("a header");
+    let text = header.text_start;
+    let (outer, inner) = (text + 0x110, text + 0x210);
+    let event = |kind, time, at, upper| Event::new(kind, time, at, upper, 0, 12);
+    let events = [
+        event(Type::Task, 1000, 0, 7),
+        event(Type::Entry, 1010, outer, text as u32 + 0x40),
+        event(Type::Entry, 1020, inner, outer as u32 + 16),
+        event(Type::Function, 1030, outer, inner as u32),
+        event(Type::Exit, 1100, inner, 80),
+        event(Type::Stack, 1110, outer, 1),
+        event(Type::Data, 1, 0, outer as u32),
+        event(Type::Task, 1120, 0, 8),
+        event(Type::Entry, 1130, inner, header.return_start as u32),
+        event(Type::Exit, 1150, inner, 20),
+        event(Type::Task, 1160, 0, 7),
+        event(Type::Trigger, 1170, inner, 2),
+        event(Type::Exit, 1200, outer, 190),
+        event(Type::Exit, 1300, inner, 600),
+    ];
+    let mut symbols = Vec::new();
+    for (address, name) in [
+        (text + 0x100, "fs::open"),
+        (text + 0x200, "<A as B>::hidden"),
+    ] {
+        symbols.extend(address.to_le_bytes());
+        symbols.extend(0x80_u32.to_le_bytes());
+        symbols.extend((name.len() as u16).to_le_bytes());
+        symbols.extend(name.as_bytes());
+    }
+    let mut tasks = 7_u32.to_le_bytes().to_vec();
+    tasks.extend(5_u16.to_le_bytes());
+    tasks.extend(b"shell");
+    let slots: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
+    let (first, second) = slots.split_at(16 * 6);
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let frames: [(FrameKind, u16, &[&[u8]]); 6] = [
+        (FrameKind::Header, NO_CORE, &[&header.to_bytes()]),
+        (FrameKind::Symbols, NO_CORE, &[&symbols]),
+        (FrameKind::Tasks, NO_CORE, &[&tasks]),
+        (FrameKind::Events, 0, &[&events_head(0, 0), first]),
+        (FrameKind::Events, 0, &[&events_head(6, 0), second]),
+        (FrameKind::Events, 1, &[&events_head(3, 3), first]),
+    ];
+    for (kind, core, payload) in frames {
+        out.frame(kind, core, payload)
+            .expect("writing memory does not fail");
+    }
+    vec![FILE.to_vec(), bytes]
+}
+
+/// Frames: each of the recorders' files begins with one.
+pub fn frames() -> Vec<Vec<u8>> {
+    files()
+}
+
+/// What byte stuffing is given, encoded or not.
+pub fn stuffed() -> Vec<Vec<u8>> {
+    let encoded = SERIAL.split(|&byte| byte == 0).max_by_key(|run| run.len());
+    vec![
+        encoded.unwrap_or_default().to_vec(),
+        FILE.to_vec(),
+        vec![9; 600],
+        vec![0; 20],
+    ]
+}
+
+/// Consoles.
+pub fn consoles() -> Vec<Vec<u8>> {
+    let mut cut = SERIAL[..SERIAL.len() / 2].to_vec();
+    cut.extend(SERIAL);
+    vec![SERIAL.to_vec(), cut]
+}
