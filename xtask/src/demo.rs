@@ -11,8 +11,10 @@ use crate::qemu::{self, Machine, Outcome, Script};
 use crate::setup::{Ready, repo};
 use crate::ui::{bold, say, took};
 
-const PROMPT: &str = "demo> ";
-const LIMIT: Duration = Duration::from_secs(120);
+/// What the demo's shell waits with.
+pub const PROMPT: &str = "demo> ";
+/// A session takes no longer.
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// Builds one kernel by the name of its binary, whichever package has it.
 ///
@@ -59,7 +61,7 @@ pub fn demo(ready: &Ready) -> Result<()> {
     let text =
         fs::read_to_string(&path).with_context(|| format!("no script {}", path.display()))?;
     let steps = steps(&text);
-    let lines: Vec<String> = steps.iter().map(|step| step.line.clone()).collect();
+    let lines = lines(&text);
     let kernel = build(ready, "demo", Target::Softfloat, Profile::Release)?;
     let machine = Machine {
         limit: LIMIT,
@@ -86,6 +88,12 @@ pub fn demo(ready: &Ready) -> Result<()> {
         format_args!("{:.1} s", finished.time.as_secs_f64())
     ));
     Ok(())
+}
+
+/// What is typed for a script.
+#[must_use]
+pub fn lines(text: &str) -> Vec<String> {
+    steps(text).into_iter().map(|step| step.line).collect()
 }
 
 /// A line of the script and the heading before it.

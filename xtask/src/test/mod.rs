@@ -4,6 +4,7 @@ mod boards;
 mod boots;
 mod host;
 mod readers;
+mod sessions;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,6 +44,8 @@ pub enum Part {
     Guests,
     /// Images for boards, booted in QEMU.
     Boards,
+    /// The demo kernel's sessions.
+    Demo,
     /// The executed order of patching.
     EmuCheck,
     /// Programs of other people on converted traces.
@@ -50,7 +53,7 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -61,6 +64,7 @@ impl Part {
         Self::Elf,
         Self::Guests,
         Self::Boards,
+        Self::Demo,
         Self::EmuCheck,
         Self::Readers,
     ];
@@ -230,6 +234,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
                 boots::guests(&mut tally, ready, options.guest.as_deref(), options.long)
             }
             Part::Boards => boards::check(&mut tally, ready),
+            Part::Demo => sessions::check(&mut tally, ready),
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
             Part::Readers => readers::check(&mut tally),
         }
