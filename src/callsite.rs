@@ -27,7 +27,11 @@ pub const COMPILED_LITERAL: u64 = (Insn::NOP.0 as u64) << 32 | Insn::NOP.0 as u6
 /// From LR in the trampoline, aligned down to [`LITERAL_ALIGN`], back to the literal: with and without BTI.
 pub const LITERAL_FROM_LR: usize = ENTRY_OFFSET + 2 * INSN_SIZE;
 
-/// Where the words of one callsite stand.
+/// The words of a callsite with a landing pad, in bytes.
+pub(crate) const BYTES_MAX: usize = Layout::new(0, true).end();
+
+/// Where the words of one callsite stand. Of a record at the top of the address space, which is no callsite, the addresses
+/// wrap around.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     record: usize,
@@ -58,7 +62,7 @@ impl Layout {
     /// Address of the function's entry, which is its symbol's.
     #[inline]
     pub const fn entry(self) -> usize {
-        self.record + ENTRY_OFFSET
+        self.record.wrapping_add(ENTRY_OFFSET)
     }
 
     /// Whether the entry is a landing pad.
@@ -70,19 +74,19 @@ impl Layout {
     /// Address of MOV X9, X30.
     #[inline]
     pub const fn mov(self) -> usize {
-        self.entry() + self.pad
+        self.entry().wrapping_add(self.pad)
     }
 
     /// Address of the word that is NOP while disabled and BL while enabled. A tracer's `ip`.
     #[inline]
     pub const fn branch(self) -> usize {
-        self.mov() + INSN_SIZE
+        self.mov().wrapping_add(INSN_SIZE)
     }
 
     /// First address after the callsite's words: LR in the trampoline.
     #[inline]
     pub const fn end(self) -> usize {
-        self.branch() + INSN_SIZE
+        self.branch().wrapping_add(INSN_SIZE)
     }
 }
 
@@ -99,7 +103,10 @@ impl fmt::Debug for Layout {
 
 /// Reads the compiled pattern at `record`: the layout, or `None` where the words are not what the compiler writes.
 pub fn compiled(text: &impl ReadText, record: usize) -> Option<Layout> {
-    let layout = Layout::new(record, text.insn(record + ENTRY_OFFSET).is_bti());
+    let layout = Layout::new(
+        record,
+        text.insn(record.wrapping_add(ENTRY_OFFSET)).is_bti(),
+    );
     let nops = text.literal(record) == COMPILED_LITERAL
         && text.insn(layout.mov()) == Insn::NOP
         && text.insn(layout.branch()) == Insn::NOP;

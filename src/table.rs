@@ -319,7 +319,8 @@ pub(crate) fn cover(range: &Range<usize>, index: usize) -> Range<usize> {
 
 /// Whether a record is a callsite, with (`true`) or without a BTI.
 fn judge(at: usize, ranges: &TextRanges, text: &impl ReadText) -> Result<bool, Reason> {
-    if !ranges.text.contains(&at) || Layout::new(at, true).end() > ranges.text.end {
+    // The room, not the end: behind a text at the top of the address space there are no addresses.
+    if !ranges.text.contains(&at) || ranges.text.end - at < callsite::BYTES_MAX {
         return Err(Reason::OutsideText);
     }
     if ranges.notrace.contains(&at) {

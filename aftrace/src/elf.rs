@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use object::elf::{R_AARCH64_RELATIVE, SHF_ALLOC};
-use object::read::elf::{ElfFile64, FileHeader as _, Rela as _, SectionHeader as _};
+use object::read::elf::{
+    ElfFile64, FileHeader as _, ProgramHeader as _, Rela as _, SectionHeader as _,
+};
 use object::{Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, SymbolKind};
 
 use crate::demangle;
@@ -104,6 +106,15 @@ pub struct Space {
     pub file: Range<usize>,
 }
 
+/// The text of a kernel's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// All of it.
+    pub bytes: &'a [u8],
+    /// The physical address that it is loaded to.
+    pub load_address: u64,
+}
+
 /// A linked kernel.
 pub struct Kernel<'a> {
     file: ElfFile64<'a, Endianness>,
@@ -184,6 +195,25 @@ impl<'a> Kernel<'a> {
     pub fn slide(&self, running_text: u64) -> Option<u64> {
         let linked = self.symbol("__ftrace_text_start")?;
         Some(running_text.wrapping_sub(linked))
+    }
+
+    /// The kernel's text, from symbol `__ftrace_text_start` to `__ftrace_text_end`, as the file has it.
+    #[must_use]
+    pub fn text(&self) -> Option<Text<'a>> {
+        let range = self.symbol("__ftrace_text_start")?..self.symbol("__ftrace_text_end")?;
+        if range.is_empty() {
+            return None;
+        }
+        let endian = self.file.endian();
+        let load_address = self.file.elf_program_headers().iter().find_map(|segment| {
+            let from = range.start.checked_sub(segment.p_vaddr(endian))?;
+            (from < segment.p_filesz(endian)).then(|| segment.p_paddr(endian).wrapping_add(from))
+        })?;
+        let bytes = self.data.get(self.file_range(&range)?)?;
+        Some(Text {
+            bytes,
+            load_address,
+        })
     }
 
     /// Where section `ftrace_names` lies: by its symbols, so that it may be part of another section, or by its name.

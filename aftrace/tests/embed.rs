@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use aarch64_ftrace::names::{Names, layout_hash};
 use aftrace::elf::{ElfError, Kernel};
 use aftrace::embed::{EmbedError, embed_bytes, embed_file};
-use fixture::{Fixture, TEXT};
+use fixture::{Fixture, TEXT, TEXT_LOADED};
 use object::elf;
 
 const FUNCTIONS: [(u64, &str); 4] = [
@@ -70,6 +70,31 @@ fn position_independent_kernels_have_their_records_in_relocations() {
     let mut bytes = fixture.build();
     embed_bytes(&mut bytes).unwrap();
     assert_eq!(paths(&bytes), PATHS);
+}
+
+#[test]
+fn the_text_is_what_stands_between_its_symbols_and_its_segment_says_where_it_is_loaded() {
+    let mut fixture = Fixture::new(&FUNCTIONS);
+    let text = |fixture: &Fixture| {
+        let bytes = fixture.build();
+        let kernel = Kernel::parse(&bytes).unwrap();
+        kernel
+            .text()
+            .map(|text| (text.bytes.to_vec(), text.load_address))
+    };
+    assert_eq!(text(&fixture), None);
+    for (start, end) in [(8, 8), (8, 4), (8, 0x1001), (0x1000, 0x1004)] {
+        fixture.symbols = vec![
+            ("__ftrace_text_start", TEXT + start),
+            ("__ftrace_text_end", TEXT + end),
+        ];
+        assert_eq!(text(&fixture), None, "{start:#x}..{end:#x}");
+    }
+    fixture.symbols = vec![
+        ("__ftrace_text_start", TEXT + 8),
+        ("__ftrace_text_end", TEXT + 12),
+    ];
+    assert_eq!(text(&fixture), Some((vec![8, 9, 10, 11], TEXT_LOADED + 8)));
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub fn kernel(data: &[u8]) -> bool {
     if let Ok(symbols) = symbols {
         let _ = (symbols.name(0x4020_0050), symbols.caller(0));
     }
+    if let Some(text) = kernel.text() {
+        assert!(!text.bytes.is_empty(), "text without bytes");
+    }
     if let Ok(report) = check(&kernel) {
         let _ = (report.proves(), report.to_string());
     }

@@ -32,6 +32,7 @@ pub fn kernels() -> Vec<Vec<u8>> {
             ("__ftrace_notrace_start", TEXT + 0x100),
             ("__ftrace_notrace_end", TEXT + 0x200),
             ("__ftrace_text_start", TEXT),
+            ("__ftrace_text_end", TEXT + 0x800),
         ];
         change(&mut fixture);
         fixture.build()

@@ -76,6 +76,33 @@ fn records_are_sorted_and_each_is_judged() {
     assert_eq!(layouts, callsites.map(|(at, bti)| Layout::new(at, bti)));
 }
 
+/// A callsite may end where the text does. At the top of the address space there are no addresses behind it.
+#[test]
+fn a_callsite_fits_into_the_text_or_is_outside_also_at_the_top_of_the_address_space() {
+    let outside = Some(Reason::OutsideText);
+    for base in [BASE, usize::MAX - 0x1f] {
+        for (room, fits) in [(19, false), (20, true), (21, true)] {
+            let (text, _) = Fake::new(base, &[true], CTR_NEITHER);
+            let records = [base, base + 16, base + 0x1e, usize::MAX].map(|at| at as u64);
+            let ranges = TextRanges {
+                text: base..base + room,
+                notrace: 0..0,
+            };
+            let table = Table::build(records.to_vec().leak(), &ranges, &text);
+            let reasons = judged(&table).into_iter().map(|(_, reason)| reason);
+            let first = if fits { None } else { outside };
+            let expected = [first, outside, outside, outside];
+            assert_eq!(reasons.collect::<Vec<_>>(), expected, "{base:#x}, {room}");
+            // What a shell asks of rejects too.
+            for (_, record) in table.range(0..table.len()) {
+                let layout = table.layout(record);
+                let bytes = layout.end().wrapping_sub(layout.literal());
+                assert!([16, 20].contains(&bytes), "{layout:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_word_that_is_not_compiled_rejects() {
     for bti in [false, true] {

@@ -2,6 +2,8 @@
 //! and virt's `boot.S` know how; here is what the compiler and the linker are told.
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -9,6 +11,9 @@ use clap::ValueEnum;
 use crate::kernel::{self, Kernel, Profile, Target};
 use crate::proc;
 use crate::setup::toolchain::Toolchain;
+
+/// Where [`Variant::Elsewhere`] is loaded: physical, on a boundary of 2 MiB.
+const ELSEWHERE: u64 = 0x4180_0000;
 
 /// How a kernel is built besides target and profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,19 +28,27 @@ pub enum Variant {
     Bti,
     /// Position-independent, linked at 0, relocates itself to where it is loaded; compiled as `Bti`.
     Relocated,
+    /// The same, loaded to an address that is not the board's.
+    Elsewhere,
 }
 
 impl Variant {
     /// All but the plain one.
-    pub const OTHERS: [Self; 4] = [Self::Blocks, Self::High, Self::Bti, Self::Relocated];
+    pub const OTHERS: [Self; 5] = [
+        Self::Blocks,
+        Self::High,
+        Self::Bti,
+        Self::Relocated,
+        Self::Elsewhere,
+    ];
 
-    /// What the compiler is told besides the flags of all kernels. The code of both variants is the same, so that the library
+    /// What the compiler is told besides the flags of all kernels. The code of all these variants is the same, so that the library
     /// of Rust is built once more and not twice.
     #[must_use]
     pub fn rustflags(self) -> &'static [&'static str] {
         match self {
             Self::Plain | Self::Blocks | Self::High => &[],
-            Self::Bti | Self::Relocated => &[
+            Self::Bti | Self::Relocated | Self::Elsewhere => &[
                 "-Zbranch-protection=bti,pac-ret",
                 "-Crelocation-model=pic",
                 "-Clink-arg=--defsym=GUARDED=1",
@@ -45,15 +58,22 @@ impl Variant {
 
     /// What the linker is told besides.
     #[must_use]
-    pub fn link_arguments(self) -> &'static [&'static str] {
+    pub fn link_arguments(self) -> Vec<String> {
+        let symbol = |name, value| format!("--defsym={name}={value:#x}");
+        let relocated = || vec!["-pie".to_owned(), symbol("LINK_AT", 0)];
         match self {
-            Self::Plain | Self::Bti => &[],
-            Self::Blocks => &["--defsym=IN_BLOCKS=1"],
-            Self::High => &[
-                "--defsym=LINK_AT=0xffffff8040200000",
-                "--defsym=VIRT_AT=0xffffff8000000000",
+            Self::Plain | Self::Bti => vec![],
+            Self::Blocks => vec![symbol("IN_BLOCKS", 1)],
+            Self::High => vec![
+                symbol("LINK_AT", 0xffff_ff80_4020_0000),
+                symbol("VIRT_AT", 0xffff_ff80_0000_0000),
             ],
-            Self::Relocated => &["-pie", "--defsym=LINK_AT=0"],
+            Self::Relocated => relocated(),
+            Self::Elsewhere => {
+                let mut all = relocated();
+                all.push(symbol("LOAD_AT", ELSEWHERE));
+                all
+            }
         }
     }
 
@@ -76,6 +96,7 @@ impl fmt::Display for Variant {
             Self::High => "high",
             Self::Bti => "bti",
             Self::Relocated => "relocated",
+            Self::Elsewhere => "elsewhere",
         })
     }
 }
@@ -116,14 +137,26 @@ pub fn build(
         }
         let name = variant.to_string();
         for (binary, path) in kernel::executables(&captured.stdout) {
-            kernels.push(kernel::with_names(
-                &binary,
-                &path,
-                target,
-                profile,
-                Some(&name),
-            )?);
+            let kernel = kernel::with_names(&binary, &path, target, profile, Some(&name))?;
+            if variant == Variant::Elsewhere {
+                is_loaded_to(&kernel.elf, ELSEWHERE)?;
+            }
+            kernels.push(kernel);
         }
     }
     Ok(kernels)
+}
+
+/// A kernel that is loaded where all others are proves nothing of a second place.
+fn is_loaded_to(elf: &Path, expected: u64) -> Result<()> {
+    let bytes = fs::read(elf)?;
+    let text = aftrace::elf::Kernel::parse(&bytes)?.text();
+    let found = text.map(|text| text.load_address);
+    if found != Some(expected) {
+        bail!(
+            "{} is loaded to {found:#x?}, not {expected:#x}",
+            elf.display()
+        );
+    }
+    Ok(())
 }

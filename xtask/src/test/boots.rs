@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Result, bail};
 
-use super::Tally;
+use super::{Tally, claims};
 use crate::expect;
 use crate::guests::{self, Guest};
 use crate::kernel::{self, Kernel, Profile, Target};
@@ -87,9 +87,6 @@ fn file_holds(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// How a guest's line begins that the host checks against the file.
-const HOST: &str = "host: ";
-
 /// One boot of the matrix.
 struct Job<'a> {
     guest: &'a Guest,
@@ -124,34 +121,7 @@ impl Job<'_> {
         if let Some(difference) = difference {
             bail!("  {difference}\n  {}", finished.explain());
         }
-        let said = finished
-            .console
-            .lines()
-            .filter(|line| line.starts_with(HOST));
-        said.map(str::trim)
-            .try_for_each(|line| self.host_knows(line))
-    }
-
-    /// `host: ADDRESS, in text at START, is NAME`: the file must say the same of these addresses, which are where it ran.
-    fn host_knows(&self, line: &str) -> Result<()> {
-        let known = || {
-            let (address, rest) = line.strip_prefix(HOST)?.split_once(", in text at ")?;
-            let (start, name) = rest.split_once(", is ")?;
-            let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-            Some((number(address)?, number(start)?, name))
-        };
-        let Some((address, start, name)) = known() else {
-            bail!("  not understood: {line}");
-        };
-        let bytes = fs::read(&self.kernel.elf)?;
-        let elf = aftrace::elf::Kernel::parse(&bytes)?;
-        let slide = elf.slide(start).unwrap_or_default();
-        let entry = address.wrapping_sub(slide);
-        let found = elf.callsites().iter().find(|site| site.entry() == entry);
-        if found.is_some_and(|site| site.paths().iter().any(|path| path == name)) {
-            return Ok(());
-        }
-        bail!("  {line}: in the file {entry:#x} is {found:?}")
+        claims::hold(&finished.console, &self.kernel.elf)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod boards;
 mod boots;
+mod claims;
 mod host;
 mod readers;
 mod sessions;

@@ -1,4 +1,4 @@
-//@ variant: relocated
+//@ variant: relocated, elsewhere
 //@ cpu: cortex-a53, max
 //! Loaded elsewhere than linked: the records are where the kernel runs, the names are this build's by their layout and build
 //! id, filters by name and by running address work, and the host finds the link address.

@@ -1,4 +1,5 @@
 //@ cpu: cortex-a53, max
+//@ variant: plain, relocated
 //@ profile: release
 //@ emu-check: gives back the compiled NOPs, which nobody may do while other cores run
 //! Shutdown takes every patch out again: the functions run untraced, and with the compiled NOPs given back the text is, byte
@@ -8,6 +9,7 @@
 
 extern crate alloc;
 
+use aarch64_ftrace::trace::crc32;
 use aarch64_ftrace::{Filter, Ops, Shutdown};
 use alloc::vec::Vec;
 use core::hint::black_box;
@@ -35,6 +37,12 @@ fn words() -> &'static [u32] {
     let text = virt::mmu::text();
     // SAFETY: the kernel's text, mapped and readable; while a slice of it is looked at, nothing patches.
     unsafe { core::slice::from_raw_parts(text.start as *const u32, text.len() / 4) }
+}
+
+fn bytes() -> &'static [u8] {
+    let words = words();
+    // SAFETY: the same memory, and any bytes are bytes.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
 }
 
 /// How many words of the text are not as loaded.
@@ -113,4 +121,11 @@ fn main() {
         }
         println!("  {} words changed", changed(&loaded));
     }
+    let text = virt::mmu::text();
+    println!(
+        "host: text at {:#x}, {} bytes, has CRC {:#010x}",
+        text.start,
+        text.len(),
+        crc32(bytes())
+    );
 }
