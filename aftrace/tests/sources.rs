@@ -5,7 +5,8 @@ mod kernel;
 use std::io::Cursor;
 
 use aarch64_ftrace::trace::CobsEncoder;
-use aarch64_ftrace::trace::{Event, Region, RegionError, Type, crc32_of};
+use aarch64_ftrace::trace::{Event, FrameKind, Region, RegionError, Type, crc32_of};
+use aftrace::trace::file::Symbol;
 use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::stream::{Damage, Piece, Reader};
 use aftrace::trace::uart::{Demultiplexer, Output};
@@ -93,12 +94,8 @@ fn demultiplexed(line: &[u8], chunk: usize) -> Parts {
 fn a_console_gives_its_text_and_its_frames() {
     let mut one = Vec::new();
     let mut out = FrameWriter::new(&mut one);
-    out.frame(
-        aarch64_ftrace::trace::FrameKind::Header,
-        0xffff,
-        &[&header(1).to_bytes()],
-    )
-    .unwrap();
+    out.frame(FrameKind::Header, 0xffff, &[&header(1).to_bytes()])
+        .unwrap();
     let line = [
         b"boot\n",
         &cobs(&one)[..],
@@ -167,6 +164,7 @@ fn times(image: Vec<u8>) -> (Vec<u64>, Vec<ram::Ring>, u64) {
         region.offset,
         &region.header.unwrap(),
         0,
+        &[],
         &mut out,
     )
     .unwrap();
@@ -239,6 +237,28 @@ fn a_recording_that_has_ended_is_read_to_its_end() {
             "{refused:?}"
         );
     }
+}
+
+/// More names than fit one frame, one of them longer than a name may be: all are read again.
+#[test]
+fn names_fill_as_many_frames_as_they_take() {
+    let mut names: Vec<_> = (0..40)
+        .map(|index| Symbol {
+            address: 0x4000_0000 + index * 16,
+            bytes: 16,
+            name: format!("{index}{}", "x".repeat(60_000)),
+        })
+        .collect();
+    names[7].name = "\u{e9}".repeat(40_000);
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    out.frame(FrameKind::Header, 0xffff, &[&header(1).to_bytes()])
+        .unwrap();
+    out.symbols(&names).unwrap();
+    names[7].name = "\u{e9}".repeat(32_767);
+    let trace = opened(&bytes);
+    assert!(!trace.is_damaged());
+    assert_eq!((trace.frames, trace.symbols), (4, names));
 }
 
 #[test]

@@ -178,7 +178,7 @@ pub fn ram(data: &[u8]) -> bool {
         let Ok(header) = &region.header else { continue };
         let mut trace = Vec::new();
         let mut out = FrameWriter::new(&mut trace);
-        let rings = ram::extract(&mut image, region.offset, header, 0, &mut out)
+        let rings = ram::extract(&mut image, region.offset, header, 0, &[], &mut out)
             .expect("reading and writing memory does not fail");
         let (frames, damage) = pieces(&trace);
         assert!(frames >= 2 && damage == 0, "{damage} bytes are no frame");

@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use aarch64_ftrace::trace::Header;
 use aftrace::trace::ram::{self, FrameWriter};
-use aftrace::trace::symbols::hex;
+use aftrace::trace::symbols::{Symbols, hex};
 use clap::Args;
 
-use super::{EXIT_CODES, INCOMPLETE, Outcome, at};
+use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
 
 /// Find the trace in a raw memory image, whatever the state of the kernel
 ///
@@ -23,6 +24,12 @@ pub struct DumpRam {
     /// Where to write the trace
     #[arg(short, long, value_name = "TRACE", default_value = "ram.aft")]
     output: PathBuf,
+    /// The kernel that was running: the trace gets its names. It must be the build that made the region
+    #[arg(long, value_name = "KERNEL")]
+    elf: Option<PathBuf>,
+    /// Take the names although the kernel's build id is not the region's
+    #[arg(long, requires = "elf")]
+    any_build: bool,
     /// The snapshot in place of the rings that are written to
     #[arg(long)]
     snapshot: bool,
@@ -62,12 +69,18 @@ impl DumpRam {
             )
             .into());
         };
+        // Before anything is written.
+        let names = match &self.elf {
+            Some(path) => kernel_names(path, header, self.any_build)?,
+            None => Symbols::default(),
+        };
         let mut out = BufWriter::new(File::create(output).map_err(at(output))?);
         let rings = ram::extract(
             &mut file,
             offset,
             header,
             u32::from(self.snapshot),
+            names.all(),
             &mut FrameWriter::new(&mut out),
         )?;
         out.flush()?;
@@ -90,4 +103,19 @@ impl DumpRam {
         }
         Ok(ExitCode::from(if incomplete { INCOMPLETE } else { 0 }))
     }
+}
+
+/// The names of the kernel that made a region.
+///
+/// # Errors
+/// It is no kernel, or another build.
+pub fn kernel_names(path: &Path, header: &Header, any_build: bool) -> Result<Symbols, String> {
+    let names = Symbols::of_kernel(&read(path)?, header, any_build).map_err(at(path))?;
+    if header.build_id().is_empty() {
+        eprintln!(
+            "aftrace: {}: the region has no build id, so nothing shows that this kernel made it",
+            path.display()
+        );
+    }
+    Ok(names)
 }

@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use super::file::Symbol;
 use super::stream::{u32_at, u64_at};
 use aarch64_ftrace::trace::{
     CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header,
-    HeaderError, NO_CORE, RING_BYTES_MAX, RING_BYTES_MIN, control_crc, counts_payload, end_payload,
-    events_head, frame_head,
+    HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, control_crc,
+    counts_payload, end_payload, events_head, frame_head,
 };
 
 /// Regions begin at multiples of this.
@@ -44,32 +45,20 @@ pub struct Ring {
 /// # Errors
 /// The system cannot read the image.
 pub fn find(image: &mut (impl Read + Seek)) -> io::Result<Vec<Region>> {
-    image.seek(SeekFrom::Start(0))?;
     let mut found = Vec::new();
-    let mut block = vec![0; 256 * STEP];
-    let mut offset = 0;
-    loop {
-        let length = read_full(image, &mut block)?;
-        for (index, page) in block[..length].chunks(STEP).enumerate() {
-            let Some(Ok(bytes)) = page
-                .get(..HEADER_BYTES)
-                .map(<&[u8; HEADER_BYTES]>::try_from)
-            else {
-                continue;
-            };
-            let header = Header::from_bytes(bytes);
-            if header != Err(HeaderError::Magic) {
-                found.push(Region {
-                    offset: offset + (index * STEP) as u64,
-                    header,
-                });
-            }
+    let mut bytes = [0; HEADER_BYTES];
+    // Only the place of a header of each page: an image may be large, and a debugger's line slow.
+    for offset in (0..).step_by(STEP) {
+        image.seek(SeekFrom::Start(offset))?;
+        if read_full(image, &mut bytes)? < bytes.len() {
+            break;
         }
-        offset += length as u64;
-        if length < block.len() {
-            return Ok(found);
+        let header = Header::from_bytes(&bytes);
+        if header != Err(HeaderError::Magic) {
+            found.push(Region { offset, header });
         }
     }
+    Ok(found)
 }
 
 fn read_full(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
@@ -108,9 +97,36 @@ impl<W: Write> FrameWriter<W> {
         self.out.write_all(&head)?;
         payload.iter().try_for_each(|part| self.out.write_all(part))
     }
+
+    /// Names of functions, in as many frames as they take. A name that is longer than its length field says is cut off.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn symbols(&mut self, symbols: &[Symbol]) -> io::Result<()> {
+        const NAME_MAX: usize = u16::MAX as usize;
+        const FIXED: usize = 14;
+        let mut payload = Vec::new();
+        for symbol in symbols {
+            let fits = |end: &usize| symbol.name.is_char_boundary(*end);
+            let end = (0..=symbol.name.len().min(NAME_MAX)).rev().find(fits);
+            let name = &symbol.name[..end.unwrap_or(0)];
+            if payload.len() + FIXED + name.len() > PAYLOAD_BYTES_MAX as usize {
+                self.frame(FrameKind::Symbols, NO_CORE, &[&payload])?;
+                payload.clear();
+            }
+            payload.extend(symbol.address.to_le_bytes());
+            payload.extend(symbol.bytes.to_le_bytes());
+            payload.extend((name.len() as u16).to_le_bytes());
+            payload.extend(name.as_bytes());
+        }
+        match payload.is_empty() {
+            true => Ok(()),
+            false => self.frame(FrameKind::Symbols, NO_CORE, &[&payload]),
+        }
+    }
 }
 
-/// Reads the rings of a region with this role and writes them as a trace.
+/// Reads the rings of a region with this role and writes them as a trace, with these names.
 ///
 /// # Errors
 /// The image cannot be read, or the trace not be written.
@@ -119,9 +135,11 @@ pub fn extract<W: Write>(
     region: u64,
     header: &Header,
     role: u32,
+    names: &[Symbol],
     out: &mut FrameWriter<W>,
 ) -> io::Result<Vec<Ring>> {
     out.frame(FrameKind::Header, NO_CORE, &[&header.to_bytes()])?;
+    out.symbols(names)?;
     let mut rings = Vec::new();
     let mut last = 0;
     for index in 0..u64::from(header.rings) {

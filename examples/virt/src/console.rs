@@ -39,6 +39,14 @@ pub fn print(text: fmt::Arguments) {
     });
 }
 
+/// Sends bytes as they are, such as a frame of a trace.
+pub fn send(bytes: &[u8]) {
+    irq::masked(|| {
+        let uart = UART.lock();
+        bytes.iter().for_each(|byte| uart.send(*byte));
+    });
+}
+
 /// Prints if nobody is printing; otherwise the text is dropped and the answer is false.
 pub fn try_print(text: fmt::Arguments) -> bool {
     irq::masked(|| match UART.try_lock() {

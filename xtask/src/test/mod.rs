@@ -3,6 +3,7 @@
 mod boards;
 mod boots;
 mod claims;
+mod command;
 mod host;
 mod readers;
 mod sessions;
@@ -51,10 +52,12 @@ pub enum Part {
     EmuCheck,
     /// Programs of other people on converted traces.
     Readers,
+    /// The host's command on kernels that run, or no longer do.
+    Command,
 }
 
 impl Part {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -68,6 +71,7 @@ impl Part {
         Self::Demo,
         Self::EmuCheck,
         Self::Readers,
+        Self::Command,
     ];
 }
 
@@ -238,6 +242,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Demo => sessions::check(&mut tally, ready),
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
             Part::Readers => readers::check(&mut tally),
+            Part::Command => command::check(&mut tally, ready),
         }
         let name = part
             .to_possible_value()

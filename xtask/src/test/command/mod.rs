@@ -1,0 +1,132 @@
+//! The host's command, as a person types it, on kernels that run, hang or have ended.
+
+mod live;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use self::live::Live;
+use super::Tally;
+use crate::kernel::{self, Kernel, Profile, Target};
+use crate::proc::{self, Captured};
+use crate::setup::{Ready, repo};
+use crate::ui::heading;
+
+/// The command takes no longer than this.
+const LIMIT: Duration = Duration::from_secs(120);
+const GUEST: &str = "a_hung_kernel_keeps_its_trace";
+/// What its ring holds last, as `dump --text function` has it.
+const LAST: [&str; 3] = [
+    "take_the_lock <-main",
+    "tick <-take_the_lock",
+    "wait_for_the_lock <-main",
+];
+/// Events that its ring holds.
+const HELD: usize = 256;
+
+/// The command and the kernels that it is tried on.
+struct Subject {
+    program: PathBuf,
+    kernel: Kernel,
+    /// Of another build.
+    other: Kernel,
+    folder: tempfile::TempDir,
+}
+
+/// Each verb that needs a machine.
+pub fn check(tally: &mut Tally, ready: &Ready) {
+    heading("the host's command on kernels");
+    let mut subject = None;
+    tally.step("build the command and its kernels", || {
+        subject = Some(Subject::build(ready)?);
+        Ok(())
+    });
+    let Some(subject) = subject else { return };
+    tally.step("dump-ram: a hung kernel's last events", || {
+        subject.dump_ram()
+    });
+}
+
+impl Subject {
+    fn build(ready: &Ready) -> Result<Self> {
+        let mut cargo = kernel::host_cargo();
+        cargo.args(["build", "-q", "-p", "aftrace", "--message-format=json"]);
+        let messages = proc::text_of(&mut cargo, kernel::BUILD_LIMIT)?;
+        let built = kernel::executables(&messages);
+        let (_, program) = built.into_iter().next().context("no command was built")?;
+        let kernel = |package, name| -> Result<Kernel> {
+            let (target, profile) = (Target::Softfloat, Profile::Release);
+            let built = kernel::build(&ready.toolchain, &[package], Some(name), target, profile)?;
+            built.into_iter().next().context("nothing was built")
+        };
+        Ok(Self {
+            program: repo().join(program),
+            kernel: kernel("guest", GUEST)?,
+            other: kernel("hello", "hello")?,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, verb: &str, arguments: &[&Path]) -> Result<Captured> {
+        let mut command = Command::new(&self.program);
+        command.arg(verb).args(arguments);
+        proc::capture(command.current_dir(self.folder.path()), LIMIT)
+    }
+
+    /// The functions and callers that a trace ends with, and how many calls it has.
+    fn shows_the_last_events(&self, trace: &Path) -> Result<()> {
+        let arguments = [trace, Path::new("--text=function")];
+        let shown = self.run("dump", &arguments)?;
+        ensure!(shown.ok, "dump: {}", shown.tail(20));
+        let short = |path: &str| path.rsplit("::").next().unwrap_or_default().to_owned();
+        let calls: Vec<String> = shown
+            .stdout
+            .lines()
+            .filter_map(|line| line.rsplit_once(": ")?.1.split_once(" <-"))
+            .map(|(function, caller)| format!("{} <-{}", short(function), short(caller)))
+            .collect();
+        ensure!(
+            calls.len() == HELD && calls.ends_with(&LAST.map(str::to_owned)),
+            "{} calls where {HELD} were expected; the last are {:?}",
+            calls.len(),
+            &calls[calls.len().saturating_sub(3)..]
+        );
+        Ok(())
+    }
+
+    fn dump_ram(&self) -> Result<()> {
+        let live = Live::boot(&self.kernel.elf, self.folder.path(), "hang")?;
+        live.wait_for("now it hangs")?;
+        let image = self.path("ram.image");
+        live.save_memory(&image)?;
+        drop(live);
+        let trace = self.path("hung.aft");
+        let dump = |kernel: &Kernel| {
+            let arguments = [
+                &image,
+                Path::new("--elf"),
+                &kernel.elf,
+                Path::new("-o"),
+                &trace,
+            ];
+            self.run("dump-ram", &arguments)
+        };
+        let refused = dump(&self.other)?;
+        if refused.ok || !refused.stderr.contains("build id") || trace.exists() {
+            bail!(
+                "another kernel's names were not refused: {}",
+                refused.tail(20)
+            );
+        }
+        let done = dump(&self.kernel)?;
+        ensure!(done.ok, "dump-ram: {}", done.tail(20));
+        self.shows_the_last_events(&trace)
+    }
+}
