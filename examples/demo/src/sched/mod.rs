@@ -3,7 +3,8 @@
 mod context;
 
 use crate::sync::Lock;
-use aarch64_ftrace::CpuArea;
+use crate::tracing::{self, FTRACE, RECORDER, new_return_stack};
+use aarch64_ftrace::{CpuArea, ReturnStack};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -32,6 +33,9 @@ pub enum State {
 
 struct Task {
     name: &'static str,
+    main: fn(),
+    /// Where real return addresses are while the tracer has hijacked them.
+    returns: &'static ReturnStack,
     state: State,
     /// Where its context is while it does not run.
     sp: usize,
@@ -76,7 +80,9 @@ static SLICE_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Makes the caller the idle task and starts the timer. Call [`idle`] when the others are spawned.
 pub fn start() {
-    let mut first = new_task("idle", Vec::new());
+    let mut first = new_task("idle", || (), Vec::new());
+    // SAFETY: the boot task's stack, for ever; its area has had none until now, and nothing is traced yet.
+    unsafe { FTRACE.switch_return_stack(first.returns) };
     first.since = timer::ticks();
     BEGAN.store(first.since, Ordering::Relaxed);
     SCHEDULER.lock().tasks.push(first);
@@ -86,17 +92,32 @@ pub fn start() {
 
 /// Starts a task with a stack of so many bytes.
 pub fn spawn(name: &'static str, stack_bytes: usize, main: fn()) {
-    let mut task = new_task(name, vec![CANARY; stack_bytes / size_of::<u128>()]);
+    let mut task = new_task(name, main, vec![CANARY; stack_bytes / size_of::<u128>()]);
     // A task may lose the core inside a tracer, so each has an area of its own, for ever.
     let area: &'static CpuArea = Box::leak(Box::new(CpuArea::new()));
-    crate::tracing::RECORDER.adopt(area, 0);
-    task.sp = context::prepare(&mut task.stack, main, core::ptr::from_ref(area) as usize);
+    RECORDER.adopt(area, 0);
+    task.sp = context::prepare(&mut task.stack, begin, core::ptr::from_ref(area) as usize);
     SCHEDULER.lock().tasks.push(task);
 }
 
-fn new_task(name: &'static str, stack: Vec<u128>) -> Box<Task> {
+/// Where each task begins: its area gets its return stack, for good, as the area goes with the task.
+fn begin() {
+    let (main, returns) = {
+        let scheduler = SCHEDULER.lock();
+        let task = &scheduler.tasks[scheduler.current];
+        (task.main, task.returns)
+    };
+    // SAFETY: a task's own stack, which lives for ever. What was entered before it found a stack without room, which
+    // hijacks nothing.
+    unsafe { FTRACE.switch_return_stack(returns) };
+    main();
+}
+
+fn new_task(name: &'static str, main: fn(), stack: Vec<u128>) -> Box<Task> {
     Box::new(Task {
         name,
+        main,
+        returns: new_return_stack(),
         state: State::Ready,
         sp: 0,
         ran: 0,
@@ -229,6 +250,7 @@ impl Scheduler {
         let to = new.sp;
         self.current = next;
         CURRENT.store(next, Ordering::Relaxed);
+        tracing::switched_task(next);
         (from, to)
     }
 }

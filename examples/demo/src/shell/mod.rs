@@ -1,6 +1,7 @@
 //! The shell: a line from the console, a command, its output, and then what the tracer has seen meanwhile.
 
 mod commands;
+mod timing;
 mod trace;
 
 use crate::input;
@@ -73,7 +74,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: trace::NAME,
-        arguments: "on GLOB.. | off | list [GLOB] | status | rejects | count | proof",
+        arguments: trace::ARGUMENTS,
         about: "the tracer; a GLOB with ! before it takes away",
         run: trace::run,
     },

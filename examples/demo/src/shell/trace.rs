@@ -1,10 +1,10 @@
 //! `trace`: the tracer's commands, and the live trace as text.
 
-use super::{Answer, one};
+use super::{Answer, one, timing};
 use crate::tracing::proof::Words;
-use crate::tracing::{self, EVENTS, FTRACE, HITS, LIVE, RECORDER};
+use crate::tracing::{self, EVENTS, FTRACE, HITS, LIVE, PROFILE, RECORDER};
 use crate::{format, sched};
-use aarch64_ftrace::{Reason, glob};
+use aarch64_ftrace::{Ops, Reason, glob};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -13,6 +13,10 @@ use virt::{println, timer};
 
 /// The command's name.
 pub const NAME: &str = "trace";
+/// What it takes.
+pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | count | proof
+      | record GLOB.. | record off | dump [EVENTS] | panic
+      | graph GLOB.. | graph [LINES] | graph off | profile GLOB.. | profile | profile off";
 /// Lines of the live trace, or of a list, that are printed at a time.
 const LINES: usize = 16;
 /// Generic arguments that are longer are left out of the live trace.
@@ -35,12 +39,15 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["record", "off"] => record_off(),
         ["record", patterns @ ..] if !patterns.is_empty() => record(patterns),
         ["dump"] => dump(DUMPED),
-        ["dump", events] => dump(events.parse().map_err(|_| "dump takes a number".to_string())?),
-        ["panic"] => panic!("asked for from the shell"),
-        _ => Err(
-            "on GLOB.., off, list [GLOB], status, rejects, count, proof, record GLOB.., record off, dump [EVENTS] or panic"
-                .to_string(),
+        ["dump", events] => dump(
+            events
+                .parse()
+                .map_err(|_| "dump takes a number".to_string())?,
         ),
+        ["graph", arguments @ ..] => timing::graph(arguments),
+        ["profile", arguments @ ..] => timing::profile(arguments),
+        ["panic"] => panic!("asked for from the shell"),
+        _ => Err(format!("{NAME} takes {ARGUMENTS}")),
     }
 }
 
@@ -168,9 +175,12 @@ fn count() -> Answer {
 }
 
 fn proof() -> Answer {
-    // It counts the live tracer's callsites, and the recorder's words are no different.
-    if RECORDER.ops().is_ok_and(aarch64_ftrace::Ops::is_registered) {
-        return Err("trace record off first".to_string());
+    // It counts the live tracer's callsites, and the others' words are no different.
+    if RECORDER.ops().is_ok_and(Ops::is_registered)
+        || RECORDER.graph_ops().is_ok_and(Ops::is_registered)
+        || PROFILE.is_registered()
+    {
+        return Err("trace record off, graph off and profile off first".to_string());
     }
     let words = Words::read().map_err(|error| error.to_string())?;
     println!("{words}");
@@ -242,7 +252,7 @@ fn print_events() {
 }
 
 /// The function that a callsite belongs to.
-fn function(ip: usize) -> String {
+pub fn function(ip: usize) -> String {
     FTRACE
         .symbol(ip)
         .map_or_else(|| format!("{ip:#x}"), |symbol| symbol.name.to_string())
@@ -261,7 +271,7 @@ fn place(address: usize) -> String {
 }
 
 /// A path with its long generic arguments left out.
-fn brief(path: &str) -> String {
+pub fn brief(path: &str) -> String {
     let mut brief = String::new();
     let mut outermost = 0;
     let mut depth = 0;

@@ -1,11 +1,15 @@
 //! The tracer of this kernel: its platform, and the live tracer, which writes each call to a ring that the shell prints.
 
+pub mod graph;
 pub mod proof;
 pub mod ring;
 
 use crate::sched;
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
-use aarch64_ftrace::{AliasError, Applied, Error, Filter, Fregs, Ftrace, Mode, Ops, Platform};
+use aarch64_ftrace::{AliasError, Applied, CounterLine, Error, Filter, Fregs, Ftrace, Mode, Ops};
+use aarch64_ftrace::{Platform, Profile, ReturnFrame, ReturnStack};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ring::{Event, Hits, Ring};
 use virt::{cores, irq, mmu, timer};
@@ -45,8 +49,11 @@ pub static HITS: Hits = Hits::new();
 /// The flight recorder: asm that leaves 16 bytes a call, and is read when somebody asks, or on a panic.
 pub static RECORDER: Recorder = Recorder::new(&FTRACE);
 
+/// The kernel runs on one core.
+const CORES: usize = 1;
+
 const RING: Sizes = Sizes {
-    cores: 1,
+    cores: CORES,
     ring_bytes: 64 * 1024,
     mode: Mode::Overwrite,
     spare: false,
@@ -78,12 +85,7 @@ pub fn start_recorder() -> Result<(), RecordError> {
 ///
 /// Those of [`Ftrace::register`]; nothing is changed then.
 pub fn record(patterns: &[&str]) -> Result<Applied, RecordError> {
-    let (ops, filter) = (RECORDER.ops()?, Filter::new(patterns));
-    let applied = if ops.is_registered() {
-        FTRACE.set_filter(ops, &filter)
-    } else {
-        FTRACE.register(ops, &filter)
-    }?;
+    let applied = trace(RECORDER.ops()?, patterns)?;
     RECORDER.switch(true)?;
     Ok(applied)
 }
@@ -95,6 +97,79 @@ pub fn record(patterns: &[&str]) -> Result<Applied, RecordError> {
 /// Those of [`Ftrace::unregister`].
 pub fn record_off() -> Result<Applied, RecordError> {
     Ok(FTRACE.unregister(RECORDER.ops()?)?)
+}
+
+/// Records entry and exit of the functions that the patterns take, in place of those before and of all that is recorded.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::register`]; nothing is traced in another way then.
+pub fn graph(patterns: &[&str]) -> Result<Applied, RecordError> {
+    let ops = RECORDER.graph_ops()?;
+    RECORDER.switch(false)?;
+    let applied = trace(ops, patterns);
+    irq::masked(|| RECORDER.reset(0))?;
+    RECORDER.switch(true)?;
+    // What comes first belongs to the shell.
+    RECORDER.task_switch(sched::current() as u32);
+    Ok(applied?)
+}
+
+/// Records no entry and exit any more; what is recorded stays.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::unregister`].
+pub fn graph_off() -> Result<Applied, RecordError> {
+    Ok(FTRACE.unregister(RECORDER.graph_ops()?)?)
+}
+
+/// The scheduler gives the core to this task. Said in the recording where it is of entries and exits, whose tasks matter.
+pub fn switched_task(task: usize) {
+    if RECORDER.graph_ops().is_ok_and(Ops::is_registered) {
+        RECORDER.task_switch(task as u32);
+    }
+}
+
+/// Times the functions that the patterns take.
+pub static PROFILE: Profile = Profile::new();
+
+/// Times the functions that the patterns take, in place of those before; all times are forgotten.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::place_profile`] and [`Ftrace::register`].
+pub fn profile(patterns: &[&str]) -> Result<Applied, Error> {
+    if PROFILE.cores() == 0 {
+        let lines = FTRACE.profile_lines(CORES);
+        let memory: Vec<CounterLine> = (0..lines).map(|_| CounterLine::new()).collect();
+        FTRACE.place_profile(&PROFILE, memory.leak(), CORES)?;
+    }
+    let applied = trace(&PROFILE, patterns)?;
+    PROFILE.clear();
+    Ok(applied)
+}
+
+/// Registers the ops, or changes its filter.
+fn trace(ops: &'static Ops, patterns: &[&str]) -> Result<Applied, Error> {
+    let filter = Filter::new(patterns);
+    if ops.is_registered() {
+        FTRACE.set_filter(ops, &filter)
+    } else {
+        FTRACE.register(ops, &filter)
+    }
+}
+
+/// Traced calls that a task may be inside of.
+const OPEN_CALLS: usize = 256;
+
+/// A return stack for a task, for ever.
+pub fn new_return_stack() -> &'static ReturnStack {
+    let stack: &'static ReturnStack = Box::leak(Box::new(ReturnStack::new()));
+    let frames: Vec<ReturnFrame> = (0..OPEN_CALLS).map(|_| ReturnFrame::new()).collect();
+    let given = stack.set_frames(frames.leak());
+    assert!(given.is_ok(), "a stack that was just made has no frames");
+    stack
 }
 
 /// No task.

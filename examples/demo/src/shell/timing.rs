@@ -1,0 +1,161 @@
+//! `trace graph` and `trace profile`: who called whom for how long, and which functions the time goes to.
+
+use super::Answer;
+use super::trace::{brief, function};
+use crate::format::{self, Align, Table};
+use crate::sched;
+use crate::tracing::graph::{self, Line, Shape};
+use crate::tracing::{self, FTRACE, PROFILE, RECORDER};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use virt::{print, println, timer};
+
+/// Lines of a graph that are printed unless another number is given.
+const LINES: usize = 40;
+/// Functions of a profile.
+const TOP: usize = 12;
+
+/// `trace graph ..`
+pub fn graph(arguments: &[&str]) -> Answer {
+    match arguments {
+        [] => show_graph(LINES),
+        ["off"] => {
+            let applied = tracing::graph_off().map_err(|error| error.to_string())?;
+            println!("  {applied}");
+            Ok(())
+        }
+        [only] if only.bytes().all(|byte| byte.is_ascii_digit()) => {
+            show_graph(super::number(only)?)
+        }
+        patterns => {
+            let applied = tracing::graph(patterns).map_err(|error| error.to_string())?;
+            println!("  {applied}");
+            Ok(())
+        }
+    }
+}
+
+fn show_graph(count: usize) -> Answer {
+    let (lines, overwritten) = graph::lines().map_err(|error| error.to_string())?;
+    println!("  TASK         DURATION      FUNCTION CALLS");
+    for line in lines.iter().take(count) {
+        show_line(line)?;
+    }
+    if lines.len() > count {
+        println!(
+            "  ... and {} more lines",
+            format::grouped((lines.len() - count) as u64)
+        );
+    }
+    if overwritten > 0 {
+        println!(
+            "  ... after {} events that are overwritten",
+            format::grouped(overwritten)
+        );
+    }
+    Ok(())
+}
+
+fn show_line(line: &Line) -> Answer {
+    let duration = line
+        .duration
+        .map(|ticks| timer::ticks_to_ns(u64::from(ticks)));
+    let (mark, time) = match duration {
+        Some(nanoseconds) => (mark(nanoseconds), micros(nanoseconds) + " us"),
+        None => (' ', String::new()),
+    };
+    let header = RECORDER.header().map_err(|error| error.to_string())?;
+    let name = function(header.text_address(line.site) as usize);
+    let name = brief(&name);
+    let call = match line.shape {
+        Shape::Open => format!("{name}() {{"),
+        Shape::Close => format!("}} /* {name} */"),
+        Shape::Leaf => format!("{name}();"),
+    };
+    let indent = 2 * line.depth;
+    println!(
+        "  {:8} {mark}{time:>14} | {:indent$}{call}",
+        sched::name(line.task as usize),
+        ""
+    );
+    Ok(())
+}
+
+/// Linux's marks for what takes long.
+fn mark(nanoseconds: u64) -> char {
+    match nanoseconds {
+        ..10_000 => ' ',
+        10_000..100_000 => '+',
+        100_000..1_000_000 => '!',
+        1_000_000..10_000_000 => '#',
+        10_000_000..100_000_000 => '*',
+        _ => '@',
+    }
+}
+
+/// `trace profile ..`
+pub fn profile(arguments: &[&str]) -> Answer {
+    match arguments {
+        [] => {
+            show_profile();
+            Ok(())
+        }
+        ["off"] => {
+            let applied = FTRACE
+                .unregister(&PROFILE)
+                .map_err(|error| error.to_string())?;
+            println!("  {applied}");
+            Ok(())
+        }
+        patterns => {
+            let applied = tracing::profile(patterns).map_err(|error| error.to_string())?;
+            println!("  {applied}");
+            Ok(())
+        }
+    }
+}
+
+fn show_profile() {
+    // Taken first: what makes the table may be profiled itself.
+    let mut rows: Vec<_> = FTRACE
+        .callsites()
+        .filter_map(|callsite| Some((callsite, PROFILE.times(&callsite, 0)?)))
+        .filter(|(_, times)| times.hits > 0)
+        .collect();
+    rows.sort_by(|(_, a), (_, b)| b.total.cmp(&a.total));
+    let mut table = Table::new(&[
+        ("hits", Align::Right),
+        ("total us", Align::Right),
+        ("self us", Align::Right),
+        ("mean us", Align::Right),
+        ("deviation", Align::Right),
+        ("longest us", Align::Right),
+        ("function", Align::Left),
+    ]);
+    for (callsite, times) in rows.iter().take(TOP) {
+        let time = |ticks| micros(timer::ticks_to_ns(ticks));
+        table.row(&[
+            &format::grouped(times.hits),
+            &time(times.total),
+            &time(times.own),
+            &time(times.mean()),
+            &time(times.variance().isqrt() as u64),
+            &time(times.longest),
+            &brief(&callsite.to_string()),
+        ]);
+    }
+    print!("{table}");
+    if rows.len() > TOP {
+        println!("  ... and {} more functions", rows.len() - TOP);
+    }
+}
+
+/// Microseconds with their thousandths.
+fn micros(nanoseconds: u64) -> String {
+    format!(
+        "{}.{:03}",
+        format::grouped(nanoseconds / 1000),
+        nanoseconds % 1000
+    )
+}
