@@ -26,20 +26,9 @@
     mrs     x17, cntvct_el0
     stp     x9, x30, [x14, #{FRAME_LR}]
     str     x17, [x14, #{FRAME_TIME}]
-    ldr     x12, [x12, #{CPU_RING}]
     mov     x10, x30
-    FTRACE_RESERVE \lse
-.if \stop
-    ldr     x13, [x12, #{RING_LIMIT}]
-    cmp     x14, x13
-    b.hs    1f
-.endif
-    FTRACE_SLOT
-    bfi     x17, x16, #{EVENT_LAP_SHIFT}, #{EVENT_LAP_BITS}
-    orr     x17, x17, #{EVENT_ENTRY}
-    bfi     x30, x9, #{EVENT_UPPER_SHIFT}, #{EVENT_UPPER_SHIFT}
-    bfi     x30, x16, #0, #{EVENT_LAP_LOW_BITS}
-    stp     x17, x30, [x15]
+    FTRACE_TAKE_SLOT \lse, \stop, 1f
+    FTRACE_STORE_EVENT x30, x9, {EVENT_ENTRY}
 1:  adr     x30, \handler
     ret     x10
     .size   \name, . - \name
@@ -56,19 +45,8 @@
     mrs     x17, cntvct_el0
     str     x14, [x13, #{STACK_TOP}]
     sub     x10, x17, x15               /* the duration */
-    ldr     x12, [x12, #{CPU_RING}]
-    FTRACE_RESERVE \lse
-.if \stop
-    ldr     x13, [x12, #{RING_LIMIT}]
-    cmp     x14, x13
-    b.hs    1f
-.endif
-    FTRACE_SLOT
-    bfi     x17, x16, #{EVENT_LAP_SHIFT}, #{EVENT_LAP_BITS}
-    orr     x17, x17, #{EVENT_EXIT}
-    bfi     x11, x10, #{EVENT_UPPER_SHIFT}, #{EVENT_UPPER_SHIFT}
-    bfi     x11, x16, #0, #{EVENT_LAP_LOW_BITS}
-    stp     x17, x11, [x15]
+    FTRACE_TAKE_SLOT \lse, \stop, 1f
+    FTRACE_STORE_EVENT x11, x10, {EVENT_EXIT}
 1:  ret
     .size   \name, . - \name
 .endm

@@ -42,6 +42,35 @@
     add     x15, x15, x14
 .endm
 
+/*
+ * Reserves an event's slot in the ring of the CpuArea x12, or goes to \full (stop) with the drop counted by the head.
+ * Out: x12 = ring, x15 = address, x16 = lap. Writes x13, x14.
+ */
+.macro FTRACE_TAKE_SLOT lse, stop, full
+    ldr     x12, [x12, #{CPU_RING}]     /* never null: recording off is a ring of its own */
+    FTRACE_RESERVE \lse
+.if \stop
+    ldr     x13, [x12, #{RING_LIMIT}]
+    cmp     x14, x13
+    b.hs    \full
+.endif
+    FTRACE_SLOT
+.endm
+
+/*
+ * Stores an event in the slot x15 of lap x16: the time is x17, the callsite the lower half of \word, \upper what goes into
+ * its upper half. Writes x17, \word.
+ */
+.macro FTRACE_STORE_EVENT word, upper, type=0
+    bfi     x17, x16, #{EVENT_LAP_SHIFT}, #{EVENT_LAP_BITS}
+.ifnc \type, 0
+    orr     x17, x17, #\type
+.endif
+    bfi     \word, \upper, #{EVENT_UPPER_SHIFT}, #{EVENT_UPPER_SHIFT}
+    bfi     \word, x16, #0, #{EVENT_LAP_LOW_BITS}
+    stp     x17, \word, [x15]
+.endm
+
 .macro FTRACE_RECORD name, lse, stop
     .balign 64
     .global \name
@@ -50,20 +79,10 @@
     bti     c
     FTRACE_CPU_AREA
     cbz     x12, 1f                     /* not online: nowhere to write */
-    ldr     x12, [x12, #{CPU_RING}]     /* never null: recording off is a ring of its own */
-    FTRACE_RESERVE \lse
-.if \stop
-    ldr     x13, [x12, #{RING_LIMIT}]
-    cmp     x14, x13
-    b.hs    1f                          /* full; the head goes on and counts what was dropped */
-.endif
-    FTRACE_SLOT
+    FTRACE_TAKE_SLOT \lse, \stop, 1f
     mrs     x17, cntvct_el0
-    bfi     x17, x16, #{EVENT_LAP_SHIFT}, #{EVENT_LAP_BITS}     /* type 0: FUNCTION */
     mov     x10, x30
-    bfi     x30, x9, #{EVENT_UPPER_SHIFT}, #{EVENT_UPPER_SHIFT}
-    bfi     x30, x16, #0, #{EVENT_LAP_LOW_BITS}
-    stp     x17, x30, [x15]
+    FTRACE_STORE_EVENT x30, x9          /* type 0: FUNCTION */
     mov     x30, x9
     ret     x10
 1:  mov     x10, x30

@@ -120,7 +120,6 @@ impl ReturnStack {
             let base = self.all().as_ptr() as u64;
             self.top.store(base, Ordering::Relaxed);
         }
-        self.child.store(0, Ordering::Relaxed);
     }
 
     /// What an unwinder asks: see [`RealReturns`].
@@ -205,8 +204,11 @@ pub struct RealReturns<'a> {
 }
 
 impl RealReturns<'_> {
-    /// The real return address behind `address`, which is `address` itself where it is not hijacked.
-    pub fn real(&mut self, mut address: usize) -> usize {
+    /// The real return address behind `address`, which is `address` itself where it is not hijacked. Signed or not (Arm ARM
+    /// DDI 0487, "Pointer authentication"): the answer is not.
+    pub fn real(&mut self, address: usize) -> usize {
+        // A function that signs its return address signs that of the handler. Frames have theirs from before.
+        let mut address = arch::without_pac(address);
         // Tail calls leave handlers behind handlers.
         while arch::return_handlers().contains(&address) {
             let Some((last, rest)) = self.open.split_last() else {

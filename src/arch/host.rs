@@ -78,6 +78,10 @@ pub(crate) fn profile_handler() -> usize {
     8
 }
 
+pub(crate) fn without_pac(address: usize) -> usize {
+    address
+}
+
 pub(crate) fn image() -> Result<Image, Error> {
     Err(Error::NoCallsites)
 }

@@ -30,6 +30,15 @@ pub(crate) fn has_lse() -> bool {
     ID_AA64ISAR0_EL1.get() >> ATOMIC.0 & ATOMIC.1 != 0
 }
 
+/// The address without the signature of a pointer that PACIASP has signed.
+pub(crate) fn without_pac(mut address: usize) -> usize {
+    // SAFETY: XPACLRI, which strips x30 and does nothing else; where there is no FEAT_PAuth it is a NOP.
+    unsafe {
+        core::arch::asm!("hint #7", inout("x30") address, options(nomem, nostack, preserves_flags));
+    }
+    address
+}
+
 static BOOT_CPU_AREA: CpuArea = CpuArea::new();
 
 /// Gives the boot core its area, unless the kernel has done so already.

@@ -8,6 +8,7 @@
 pub mod context;
 pub mod fault;
 pub mod irq;
+pub mod null;
 pub mod platform;
 pub mod probe;
 pub mod raw;
@@ -15,6 +16,8 @@ pub mod record;
 pub mod smp;
 pub mod step;
 pub mod subject;
+pub mod task;
+pub mod unwind;
 pub mod writers;
 
 use aarch64_ftrace::{Applied, Callsite, CpuArea, Error, Filter, Fregs, Ftrace, InitReport, Ops};
@@ -150,6 +153,18 @@ pub fn unregister(ops: &'static Ops) -> Applied {
         Ok(applied) => applied,
         Err(error) => panic!("unregister: {error}"),
     }
+}
+
+/// Calls `what` on a core that is not online, and takes the core online again. Nobody may use the area that is not there.
+pub fn without_area<R>(what: impl FnOnce() -> R) -> R {
+    virt::irq::masked(|| {
+        raw::clear_area_register();
+        null::watch();
+        let result = what();
+        null::unwatch();
+        FTRACE.cpu_online(&AREA);
+        result
+    })
 }
 
 /// The callsite of a function.

@@ -12,10 +12,11 @@ use aarch64_ftrace::{
     Count, CounterLine, CpuArea, Error, Filter, Ops, Profile, ReturnFrame, ReturnStack, Times,
 };
 use alloc::vec::Vec;
-use core::arch::asm;
 use core::hint::black_box;
-use core::sync::atomic::{AtomicU32, Ordering};
-use guest::{FTRACE, callsite, irq, probe, register, take_counts, unregister};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use guest::{
+    FTRACE, callsite, irq, probe, register, take_counts, unregister, unwind, without_area,
+};
 use virt::println;
 
 virt::entry!(main);
@@ -109,23 +110,8 @@ fn say_own_time() {
 
 #[inline(never)]
 fn inside(n: u64) -> u64 {
-    let frame: usize;
-    // SAFETY: reads a register; the kernel is compiled with frame pointers, so it is this function's record.
-    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
-    let Some(stack) = FTRACE.return_stack() else {
-        return 0;
-    };
-    let mut real = stack.real_returns();
-    let mut at = frame;
-    for _ in 0..2 {
-        // SAFETY: frame records of this core's stack, as AAPCS64 lays them out, two deep from where main began.
-        let [next, lr] = unsafe { (at as *const [usize; 2]).read() };
-        let to = real.real(lr);
-        if let Some(symbol) = FTRACE.symbol(to) {
-            println!("  returns to {}, hijacked: {}", symbol.name, to != lr);
-        }
-        at = next;
-    }
+    // SAFETY: main's is the third.
+    unsafe { unwind::print(2) };
     black_box(n + 1)
 }
 
@@ -251,6 +237,48 @@ fn both(what: &str) {
     println!("{what}: done");
 }
 
+/// A core without an area counts nothing, and harms nothing.
+fn without(what: &str) {
+    let result = without_area(|| twice(black_box(4)));
+    println!("{what} without an area: {result}");
+}
+
+/// Pokes the time of its entry: `LONGER` earlier.
+#[inline(never)]
+fn stretched() {
+    let at = (FRAME_0.load(Ordering::Relaxed) + ENTRY_TIME) as *mut u64;
+    // SAFETY: the frame of this call, in which only its own return handler looks.
+    let time = unsafe { at.read_volatile() };
+    let time = time.wrapping_sub(LONGER.load(Ordering::Relaxed));
+    // SAFETY: as above.
+    unsafe { at.write_volatile(time) };
+}
+
+/// Where the first frame of this core's stack is, and in it the time.
+static FRAME_0: AtomicUsize = AtomicUsize::new(0);
+const ENTRY_TIME: usize = 16;
+static LONGER: AtomicU64 = AtomicU64::new(0);
+
+/// Squares of long times, exact to the last bit: two that carry from the low word, one that does not fit in it.
+fn long_times() {
+    refilter(&[stretched as *const () as usize]);
+    for (longer, calls) in [(0xe000_0000, 2_u64), (1 << 34, 1)] {
+        LONGER.store(longer, Ordering::Relaxed);
+        (0..calls).for_each(|_| stretched());
+        let all = TIMES
+            .times(&callsite(stretched as *const ()), 0)
+            .unwrap_or_default();
+        let [longest, other] = [all.longest, all.total - all.longest].map(u128::from);
+        println!(
+            "{} long: {}, squares exact: {}",
+            all.hits,
+            all.longest >= longer,
+            all.squares == longest * longest + other * other
+        );
+        TIMES.clear();
+    }
+}
+
 fn refilter(at: &[usize]) {
     if let Err(error) = FTRACE.set_filter(&TIMES, &Filter::at(at)) {
         panic!("set_filter: {error}");
@@ -291,7 +319,9 @@ fn main() {
         FTRACE.register(&TIMES, &Filter::at(&at)).map(|_| ()),
     );
     println!("no frames: {:?}", STACKS[0].set_frames(frames(0)));
-    println!("frames: {:?}", STACKS[0].set_frames(frames(1100)));
+    let first = frames(1100);
+    FRAME_0.store(first.as_ptr() as usize, Ordering::Relaxed);
+    println!("frames: {:?}", STACKS[0].set_frames(first));
     println!("frames again: {:?}", STACKS[0].set_frames(frames(10)));
     assert_eq!(STACKS[1].set_frames(frames(1100)), Ok(()));
     assert_eq!(SMALL.set_frames(frames(10)), Ok(()));
@@ -308,6 +338,8 @@ fn main() {
     work("counted");
     say_hits("hits");
     both("on two cores");
+    say_hits("hits");
+    without("counted");
     say_hits("hits");
     register(&PLAIN, &Filter::at(&some));
     work("counted beside a tracer");
@@ -326,6 +358,8 @@ fn main() {
     say_times("times");
     both("on two cores");
     say_times("times");
+    without("timed");
+    say_times("times");
     let more = [
         slow as *const () as usize,
         slower as *const () as usize,
@@ -334,6 +368,11 @@ fn main() {
     ];
     refilter(&more);
     say_own_time();
+    register(&PLAIN, &Filter::at(&more));
+    say_own_time();
+    unregister(&PLAIN);
+    long_times();
+    refilter(&more);
     println!("unwound: {}", around(1));
     refilter(&at);
     println!(

@@ -1,4 +1,5 @@
-//@ cpu: cortex-a53, neoverse-n1
+//@ cpu: cortex-a53, max
+//@ variant: plain, bti
 //! The function graph: each call leaves an ENTRY and, when it has returned, an EXIT, alone on its callsite and beside other
 //! tracers; a thousand deep, by tail calls, with an interrupt inside, where the stack is full, and in a task that ends inside.
 #![no_std]
@@ -12,7 +13,7 @@ use aarch64_ftrace::{Filter, Mode, Ops, ReturnFrame, ReturnStack};
 use alloc::vec::Vec;
 use core::hint::black_box;
 use guest::record::{RECORDER, counts, install, name, sure};
-use guest::{FTRACE, count, irq, probe, register, take_counts, unregister};
+use guest::{FTRACE, count, irq, probe, register, take_counts, unregister, unwind, without_area};
 use virt::println;
 
 virt::entry!(main);
@@ -90,6 +91,8 @@ unsafe extern "C" {
 
 #[inline(never)]
 extern "C" fn tail_end(n: u64) -> u64 {
+    // SAFETY: main's is the second.
+    unsafe { unwind::print(1) };
     black_box(n + 1)
 }
 
@@ -200,14 +203,27 @@ fn main() {
 
     // SAFETY: main is not traced: nothing is open.
     unsafe { FTRACE.switch_return_stack(&SMALL) };
-    println!("result {}", deep(black_box(100)));
-    counts("with room for ten", 0);
-    println!(
-        "  on the stack {}, overruns {}",
-        SMALL.depth(),
-        SMALL.overruns()
-    );
-    sure(RECORDER.reset(0));
+    for what in [
+        "with room for ten",
+        "with room for ten, beside another tracer",
+    ] {
+        println!("result {}", deep(black_box(100)));
+        counts(what, 0);
+        println!(
+            "  on the stack {}, overruns {}",
+            SMALL.depth(),
+            SMALL.overruns()
+        );
+        sure(RECORDER.reset(0));
+        if !BESIDE.is_registered() {
+            register(&BESIDE, &Filter::at(&at));
+        }
+    }
+    unregister(&BESIDE);
+
+    let result = without_area(|| outer(5));
+    counts("without an area", 0);
+    println!("  result {result}");
 
     sure(RECORDER.switch(false));
     println!("off: result {}", outer(5));
