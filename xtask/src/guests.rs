@@ -26,8 +26,9 @@ pub struct Header {
     pub targets: Vec<Target>,
     /// Profiles.
     pub profiles: Vec<Profile>,
-    /// Variants of the build. All but the plain one are built for soft-float, optimised, and boot on CPU model max alone
-    /// unless the guest names its models.
+    /// Variants of the build; without a line the plain one, and the one with branch targets checked and return addresses
+    /// signed. All but the plain one are built for soft-float, optimised, and boot on CPU model max alone where the guest
+    /// boots on that.
     pub variants: Vec<Variant>,
     /// Cores.
     pub cores: u32,
@@ -57,7 +58,7 @@ impl Default for Header {
             cpus: CPUS.iter().map(|&cpu| cpu.to_owned()).collect(),
             targets: Target::ALL.to_vec(),
             profiles: vec![Profile::Dev, Profile::Release],
-            variants: vec![Variant::Plain],
+            variants: vec![Variant::Plain, Variant::Bti],
             cores: 1,
             gic: 3,
             memory: None,
@@ -132,14 +133,15 @@ impl Header {
         }
     }
 
-    /// The CPU models that it boots on.
+    /// The CPU models that it boots on: a variant on `max` alone where that is among them.
     #[must_use]
     pub fn cpus_for(&self, variant: Variant) -> Vec<&str> {
-        let all: Vec<&str> = self.cpus.iter().map(String::as_str).collect();
-        if variant != Variant::Plain && all == CPUS {
-            vec!["max"]
+        let all = || self.cpus.iter().map(String::as_str);
+        let is_max = |cpu: &&str| cpu.split('/').next() == Some("max");
+        if variant != Variant::Plain && all().any(|cpu| is_max(&cpu)) {
+            all().filter(is_max).collect()
         } else {
-            all
+            all().collect()
         }
     }
 

@@ -101,8 +101,9 @@ impl fmt::Display for Variant {
     }
 }
 
-/// Builds kernels of one package in a variant. Each gets the linker's arguments in a command of its own, which leaves
-/// everything below it as it is: a variant of the layout alone costs no second build of Rust's library.
+/// Builds kernels of one package in a variant: by one command where the linker is told nothing of its own. Otherwise each gets
+/// the linker's arguments in a command of its own, which leaves everything below it as it is: a variant of the layout alone
+/// costs no second build of Rust's library.
 ///
 /// # Errors
 /// When a build fails, with the compiler's own words, or the names cannot be written.
@@ -114,10 +115,15 @@ pub fn build(
     profile: Profile,
     variant: Variant,
 ) -> Result<Vec<Kernel>> {
+    let arguments = variant.link_arguments();
+    let (subcommand, at_once) = match arguments.is_empty() {
+        true => ("build", binaries.len().max(1)),
+        false => ("rustc", 1),
+    };
     let mut kernels = Vec::new();
-    for binary in binaries {
+    for binaries in binaries.chunks(at_once) {
         let folder = kernel::target_dir().join(variant.folder());
-        let mut command = kernel::cargo_in(toolchain, "rustc", target, &folder)?;
+        let mut command = kernel::cargo_in(toolchain, subcommand, target, &folder)?;
         if !variant.rustflags().is_empty() {
             let flags = serde_json::to_string(variant.rustflags())?;
             command
@@ -125,11 +131,12 @@ pub fn build(
                 .arg(format!("target.{}.rustflags={flags}", target.triple()));
         }
         command
-            .args(["--profile", profile.name(), "-p", package, "--bin", binary])
-            .arg("--message-format=json-render-diagnostics")
-            .arg("--");
-        for argument in variant.link_arguments() {
-            command.arg(format!("-Clink-arg={argument}"));
+            .args(["--profile", profile.name(), "-p", package])
+            .args(binaries.iter().flat_map(|binary| ["--bin", binary]))
+            .arg("--message-format=json-render-diagnostics");
+        if !arguments.is_empty() {
+            command.arg("--");
+            command.args(arguments.iter().map(|word| format!("-Clink-arg={word}")));
         }
         let captured = proc::capture(&mut command, kernel::BUILD_LIMIT)?;
         if !captured.ok {

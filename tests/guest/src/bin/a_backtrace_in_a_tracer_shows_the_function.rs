@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! The two frame records that an entry builds: a backtrace in a tracer begins with the traced function and its caller, in a
 //! call and in a set.
 #![no_std]

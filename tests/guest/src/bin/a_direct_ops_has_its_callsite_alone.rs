@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! Direct ops: through the literal with x11, straight without the trampoline; beside others they are refused, and nothing
 //! changes then.
 #![no_std]

@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //@ emu-check: writes a foreign word and a foreign literal by hand
 //! Someone else's word at a callsite: the plan is refused with the address, what was expected and what was found, and no
 //! callsite is changed. The callsite is quarantined and listed, the same plan works without it, the audit finds it, and an

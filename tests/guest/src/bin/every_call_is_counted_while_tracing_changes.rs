@@ -3,6 +3,7 @@
 //@ profile: release
 //@ args: 100000
 //@ emu-check-args: 2000 once
+//@ variant: plain
 //@ timeout: 240
 //! Every core calls traced functions while one core registers, unregisters, exchanges and filters ops, 100,000 times: no
 //! callback before a registration begins or after an unregistration has returned, none lost, none given to another ops.

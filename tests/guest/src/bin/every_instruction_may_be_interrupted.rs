@@ -1,6 +1,5 @@
 //@ cpu: cortex-a53, neoverse-n1, max
 //@ profile: release
-//@ variant: plain, bti
 //@ virtualization: yes
 //@ icount: yes
 //@ emu-check: writes BLs by hand, to a veneer and without an ops

@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //@ profile: dev, release, release-lto
 //@ timeout: 120
 //! All functions of the kernel at once: a workload of collections, text and interrupts computes what it does untraced, the

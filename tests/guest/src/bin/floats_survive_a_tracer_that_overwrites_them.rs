@@ -1,3 +1,4 @@
+//@ variant: plain
 //@ target: hardfloat
 //! Arguments in d0-d7 reach the function, and its result the caller, although a tracer overwrites every vector register; a
 //! tracer may also read and change them.

@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! A tracer reads a function's arguments, changes them, returns in its place, and sends its caller to another function.
 #![no_std]
 #![no_main]

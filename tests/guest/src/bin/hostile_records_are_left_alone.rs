@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! Init with records that lie: each is left alone with its reason, and the good ones among them work. Calls in the wrong
 //! order get their error.
 #![no_std]

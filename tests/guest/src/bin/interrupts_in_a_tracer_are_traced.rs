@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! The guard is per context: an interrupt that arrives while a guarded tracer runs has its functions traced, and inside
 //! that call the tracer is not entered again either. Afterwards the interrupted tracer's guard still holds.
 #![no_std]

@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //@ emu-check: writes a BL over a callsite without a tracer by hand
 //! Whatever way a callsite is entered, the function sees the registers that its caller set, although the tracers destroy all
 //! that they may: x0-x8, x19-x29, lr, sp, and on hard-float q0-q7 and d8-d15.

@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! Interned sets: functions with the same tracers share one, in whatever order they came to it; calling order is unguarded
 //! first, then registration; sets are given back; exhaustion is an error that changes nothing.
 #![no_std]

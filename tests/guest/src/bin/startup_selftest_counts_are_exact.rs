@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //! Linux checks its tracer when it starts with three static ops and a dynamic one on two functions. The same, as a table of
 //! exact counts, for guarded tracers and for those that guard themselves: after each registration, change of filter and
 //! removal both functions are called once, and the counters stand beneath each other.

@@ -1,4 +1,3 @@
-//@ variant: plain, bti
 //@ smp: 2
 //! One core runs traced functions without a pause while the other changes tracing hundreds of times: functions that stay in
 //! the filter are counted on every call, results stay right, and the second core's own area guards it.
