@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use object::elf::{R_AARCH64_RELATIVE, SHF_ALLOC};
+use object::elf::{PF_W, PT_LOAD, R_AARCH64_RELATIVE, SHF_ALLOC};
 use object::read::elf::{
     ElfFile64, FileHeader as _, ProgramHeader as _, Rela as _, SectionHeader as _,
 };
@@ -113,6 +113,15 @@ pub struct Text<'a> {
     pub bytes: &'a [u8],
     /// The physical address that it is loaded to.
     pub load_address: u64,
+}
+
+/// Which of a segment's two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// Where its code sees it, `p_vaddr`.
+    Virtual,
+    /// Where it is loaded, `p_paddr`.
+    Physical,
 }
 
 /// A linked kernel.
@@ -225,6 +234,25 @@ impl<'a> Kernel<'a> {
             address: range.start,
             file,
         })
+    }
+
+    /// The memory of its segments that it may write to.
+    #[must_use]
+    pub fn writable(&self, addresses: Addresses) -> Vec<Range<u64>> {
+        let endian = self.file.endian();
+        let segments = self.file.elf_program_headers().iter();
+        segments
+            .filter(|segment| {
+                segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_W)
+            })
+            .map(|segment| {
+                let start = match addresses {
+                    Addresses::Virtual => segment.p_vaddr(endian),
+                    Addresses::Physical => segment.p_paddr(endian),
+                };
+                start..start.saturating_add(segment.p_memsz(endian))
+            })
+            .collect()
     }
 
     pub(crate) fn section_data(&self, name: &str) -> &'a [u8] {

@@ -10,6 +10,7 @@ pub mod demangle;
 mod dwarf;
 pub mod elf;
 pub mod embed;
+pub mod gdb;
 mod grammar;
 pub mod names;
 pub mod run;

@@ -156,7 +156,7 @@ fn image(offset: usize, written: u64, spoil: impl Fn(&mut [u8])) -> Vec<u8> {
 
 fn times(image: Vec<u8>) -> (Vec<u64>, Vec<ram::Ring>, u64) {
     let mut image = Cursor::new(image);
-    let region = ram::find(&mut image).unwrap().remove(0);
+    let region = ram::find(&mut image, 0..u64::MAX).unwrap().remove(0);
     let mut bytes = Vec::new();
     let mut out = FrameWriter::new(&mut bytes);
     let rings = ram::extract(
@@ -272,7 +272,11 @@ fn a_damaged_control_block_or_header_is_refused() {
                 .is_some_and(|why| why.contains("CRC")),
         "{rings:?}"
     );
-    let regions = ram::find(&mut Cursor::new(image(4096, 10, |region| region[60] ^= 1))).unwrap();
+    let regions = ram::find(
+        &mut Cursor::new(image(4096, 10, |region| region[60] ^= 1)),
+        0..u64::MAX,
+    )
+    .unwrap();
     assert!(
         regions.len() == 1 && regions[0].header.is_err() && regions[0].offset == 4096,
         "{regions:?}"

@@ -172,7 +172,7 @@ pub fn ram(data: &[u8]) -> bool {
         repair::region(&mut image[page..]);
     }
     let mut image = Cursor::new(image);
-    let found = ram::find(&mut image).expect("reading memory does not fail");
+    let found = ram::find(&mut image, 0..u64::MAX).expect("reading memory does not fail");
     let mut any = false;
     for region in found.iter().take(REGIONS_MAX) {
         let Ok(header) = &region.header else { continue };

@@ -1,5 +1,6 @@
 //! The verbs, each in its file: its arguments, its output, its exit code.
 
+mod attach;
 mod check;
 mod completions;
 mod console;
@@ -8,6 +9,7 @@ mod dump_ram;
 mod embed;
 mod info;
 mod names;
+mod region;
 mod replay;
 mod report;
 mod run;
@@ -53,6 +55,7 @@ enum Task {
     Info(info::Info),
     Names(names::Names),
     DumpRam(dump_ram::DumpRam),
+    Attach(attach::Attach),
     Console(console::Console),
     Completions(completions::Completions),
 }
@@ -77,6 +80,7 @@ impl Arguments {
             Task::Info(verb) => verb.run(),
             Task::Names(verb) => verb.run(),
             Task::DumpRam(verb) => verb.run(),
+            Task::Attach(verb) => verb.run(),
             Task::Console(verb) => verb.run(),
             Task::Completions(verb) => verb.run(),
         }

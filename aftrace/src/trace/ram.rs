@@ -1,6 +1,7 @@
 //! Finds trace regions in a raw memory image, whatever the state of the kernel, and makes frames of what their rings hold.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use super::file::Symbol;
 use super::stream::{u32_at, u64_at};
@@ -40,15 +41,16 @@ pub struct Ring {
     pub refused: Option<String>,
 }
 
-/// All places of the image at which a region's magic stands, in ascending order.
+/// All places of the image within these offsets at which a region's magic stands, in ascending order.
 ///
 /// # Errors
 /// The system cannot read the image.
-pub fn find(image: &mut (impl Read + Seek)) -> io::Result<Vec<Region>> {
+pub fn find(image: &mut (impl Read + Seek), within: Range<u64>) -> io::Result<Vec<Region>> {
     let mut found = Vec::new();
     let mut bytes = [0; HEADER_BYTES];
     // Only the place of a header of each page: an image may be large, and a debugger's line slow.
-    for offset in (0..).step_by(STEP) {
+    let first = within.start.next_multiple_of(STEP as u64);
+    for offset in (first..within.end).step_by(STEP) {
         image.seek(SeekFrom::Start(offset))?;
         if read_full(image, &mut bytes)? < bytes.len() {
             break;

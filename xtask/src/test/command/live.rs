@@ -1,6 +1,7 @@
 //! A kernel in QEMU that is looked into from outside while it runs: through QEMU's monitor (QMP) and its stub for GDB.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -21,6 +22,8 @@ const RAM: (u64, u64) = (0x4000_0000, 256 << 20);
 pub struct Live {
     child: Child,
     monitor: PathBuf,
+    /// Where the stub for GDB listens.
+    pub stub: String,
     console: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -35,10 +38,14 @@ impl Live {
             ..Machine::default()
         };
         let monitor = folder.join("monitor");
+        // Free now; that another takes it within the blink of an eye fails the test and no more.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = qemu::command(&machine, elf);
         command
             .arg("-qmp")
-            .arg(format!("unix:{},server=on,wait=off", monitor.display()));
+            .arg(format!("unix:{},server=on,wait=off", monitor.display()))
+            .arg("-gdb")
+            .arg(format!("tcp:127.0.0.1:{port}"));
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -57,6 +64,7 @@ impl Live {
         Ok(Self {
             child,
             monitor,
+            stub: format!(":{port}"),
             console,
         })
     }
@@ -90,6 +98,15 @@ impl Live {
         let (val, size) = RAM;
         let arguments = json!({"val": val, "size": size, "filename": image});
         self.ask("pmemsave", &arguments).map(drop)
+    }
+
+    /// Whether the machine runs, and is not stopped.
+    ///
+    /// # Errors
+    /// What the monitor says.
+    pub fn is_running(&self) -> Result<bool> {
+        let status = self.ask("query-status", &json!({}))?;
+        status["running"].as_bool().context("no status")
     }
 
     fn ask(&self, command: &str, arguments: &Value) -> Result<Value> {

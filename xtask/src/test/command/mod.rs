@@ -48,6 +48,9 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     tally.step("dump-ram: a hung kernel's last events", || {
         subject.dump_ram()
     });
+    tally.step("attach: the same through the stub for GDB", || {
+        subject.attach()
+    });
 }
 
 impl Subject {
@@ -128,5 +131,49 @@ impl Subject {
         let done = dump(&self.kernel)?;
         ensure!(done.ok, "dump-ram: {}", done.tail(20));
         self.shows_the_last_events(&trace)
+    }
+
+    fn attach(&self) -> Result<()> {
+        let live = Live::boot(&self.kernel.elf, self.folder.path(), "hang")?;
+        live.wait_for("now it hangs")?;
+        let trace = self.path("attached.aft");
+        let attach = |kernel: &Kernel, more: &[&str]| {
+            let mut arguments = vec![Path::new(&live.stub), Path::new("--elf"), &kernel.elf];
+            arguments.extend([Path::new("-o"), &trace]);
+            arguments.extend(more.iter().map(Path::new));
+            self.run("attach", &arguments)
+        };
+        let ram = ["--memory", "0x40000000+256M", "--physical"];
+        let refused = attach(&self.other, &ram)?;
+        if refused.ok || !refused.stderr.contains("build id") || trace.exists() {
+            bail!(
+                "another kernel's names were not refused: {}",
+                refused.tail(20)
+            );
+        }
+        ensure!(live.is_running()?, "stopped by an attach that was refused");
+        let ways: [(&[&str], bool); 3] = [(&[], true), (&ram, true), (&["--keep-stopped"], false)];
+        for (more, runs) in ways {
+            let done = attach(&self.kernel, more)?;
+            ensure!(done.ok, "attach {more:?}: {}", done.tail(20));
+            self.shows_the_last_events(&trace)?;
+            ensure!(
+                live.is_running()? == runs,
+                "{more:?} left it stopped: {runs}"
+            );
+            std::fs::remove_file(&trace)?;
+        }
+        let stub = live.stub.clone();
+        drop(live);
+        let gone = self.run(
+            "attach",
+            &[Path::new(&stub), Path::new("--elf"), &self.kernel.elf],
+        )?;
+        ensure!(
+            !gone.ok && gone.stderr.contains("-gdb"),
+            "{}",
+            gone.tail(20)
+        );
+        Ok(())
     }
 }

@@ -1,0 +1,126 @@
+//! What the verbs on memory share: which region, which names, where the trace goes.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aarch64_ftrace::trace::Header;
+use aftrace::trace::ram::{self, FrameWriter};
+use aftrace::trace::symbols::{Symbols, hex};
+use clap::Args;
+
+use super::{INCOMPLETE, at, read};
+
+/// What to take out of memory.
+#[derive(Args)]
+pub struct Wanted {
+    /// Where to write the trace
+    #[arg(short, long, value_name = "TRACE", default_value = "ram.aft")]
+    pub output: PathBuf,
+    /// The kernel that was running: the trace gets its names. It must be the build that made the region
+    #[arg(long, value_name = "KERNEL")]
+    pub elf: Option<PathBuf>,
+    /// Take the names although the kernel's build id is not the region's
+    #[arg(long, requires = "elf")]
+    any_build: bool,
+    /// The snapshot in place of the rings that are written to
+    #[arg(long)]
+    snapshot: bool,
+    /// Which region with a right header, from 0
+    #[arg(long, default_value_t = 0)]
+    region: usize,
+}
+
+impl Wanted {
+    /// Looks for regions at these offsets of a memory, says what is found, and writes the wanted one as a trace. Nothing is
+    /// written before region and names are sure.
+    pub fn write(
+        &self,
+        memory: &mut (impl Read + Seek),
+        within: &[Range<u64>],
+        hint: &str,
+    ) -> Result<ExitCode, Box<dyn Error>> {
+        let mut regions = Vec::new();
+        for range in within {
+            regions.extend(ram::find(memory, range.clone())?);
+        }
+        for region in &regions {
+            match &region.header {
+                Ok(header) => eprintln!(
+                    "aftrace: region at {:#x}: {} cores, {} rings, build id {}, boot {}",
+                    region.offset,
+                    header.cpus,
+                    header.rings,
+                    hex(header.build_id()),
+                    header.boots
+                ),
+                Err(error) => eprintln!("aftrace: region at {:#x}: {error}", region.offset),
+            }
+        }
+        let mut good = regions
+            .iter()
+            .filter_map(|region| Some((region.offset, region.header.as_ref().ok()?)));
+        let Some((offset, header)) = good.nth(self.region) else {
+            let right = regions
+                .iter()
+                .filter(|region| region.header.is_ok())
+                .count();
+            let asked = self.region;
+            return Err(format!(
+                "{right} regions with a right header, number {asked} was asked for: {hint}"
+            )
+            .into());
+        };
+        let names = match &self.elf {
+            Some(path) => kernel_names(path, header, self.any_build)?,
+            None => Symbols::default(),
+        };
+        let output = &self.output;
+        let mut out = BufWriter::new(File::create(output).map_err(at(output))?);
+        let rings = ram::extract(
+            memory,
+            offset,
+            header,
+            u32::from(self.snapshot),
+            names.all(),
+            &mut FrameWriter::new(&mut out),
+        )?;
+        out.flush()?;
+        let mut incomplete = false;
+        for ring in &rings {
+            match &ring.refused {
+                Some(why) => {
+                    incomplete = true;
+                    eprintln!("aftrace: core {}: {why}", ring.core);
+                }
+                None => println!(
+                    "core {}: {} events; {} overwritten, {} dropped, {} unfinished",
+                    ring.core,
+                    ring.events,
+                    ring.counts.overwritten,
+                    ring.counts.dropped,
+                    ring.counts.unfinished
+                ),
+            }
+        }
+        Ok(ExitCode::from(if incomplete { INCOMPLETE } else { 0 }))
+    }
+}
+
+/// The names of the kernel that made a region.
+///
+/// # Errors
+/// It is no kernel, or another build.
+fn kernel_names(path: &Path, header: &Header, any_build: bool) -> Result<Symbols, String> {
+    let names = Symbols::of_kernel(&read(path)?, header, any_build).map_err(at(path))?;
+    if header.build_id().is_empty() {
+        eprintln!(
+            "aftrace: {}: the region has no build id, so nothing shows that this kernel made it",
+            path.display()
+        );
+    }
+    Ok(names)
+}

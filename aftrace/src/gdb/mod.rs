@@ -1,0 +1,302 @@
+//! A client of a stub for GDB, as QEMU, OpenOCD and others have one: it reads memory, and leaves the target as it found it.
+
+mod memory;
+pub mod packet;
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+pub use memory::Memory;
+use packet::{Decoder, Incoming, encode};
+
+/// How often a packet is asked for or sent again.
+const TRIES: u32 = 5;
+/// What a stub takes that says nothing of it: GDB's own least.
+const PACKET_BYTES: usize = 400;
+/// Packets that are passed over while an answer is waited for: a stub's own words.
+const OTHERS_MAX: u32 = 1000;
+
+/// Why a target could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GdbError {
+    /// Nobody listens there.
+    #[error(
+        "{address}: {source}: is the target up, and its stub (QEMU: -gdb tcp::1234; OpenOCD: gdb_port)?"
+    )]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The line does not work any more.
+    #[error("the stub's line: {0}")]
+    Io(#[from] io::Error),
+    /// No answer in time.
+    #[error(
+        "no answer to `{request}`: is it a stub for GDB, and is no debugger connected to it already?"
+    )]
+    Silent {
+        /// What was asked.
+        request: String,
+    },
+    /// The stub has gone.
+    #[error("the stub closed the line after `{request}`")]
+    Closed {
+        /// What was asked.
+        request: String,
+    },
+    /// Packets come damaged, or are never understood.
+    #[error("`{request}` was tried {TRIES} times, and no answer with a right checksum came")]
+    Damaged {
+        /// What was asked.
+        request: String,
+    },
+    /// `E` and a number.
+    #[error("the stub refuses `{request}`: error {code}")]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// The stub's own.
+        code: String,
+    },
+    /// An answer that this request has not, or none: the stub does not know it.
+    #[error("the stub answers `{request}` with {answer:?}")]
+    Unexpected {
+        /// What was asked.
+        request: String,
+        /// Its beginning.
+        answer: String,
+    },
+    /// There is nothing to read from.
+    #[error("the target has ended ({answer})")]
+    Ended {
+        /// The stub's words.
+        answer: String,
+    },
+}
+
+/// A stub that is connected to; the target is stopped.
+pub struct Client<S> {
+    line: S,
+    decoder: Decoder,
+    received: Vec<u8>,
+    next: usize,
+    packet_bytes: usize,
+    /// The stub was told to take addresses as physical.
+    physical: bool,
+}
+
+impl Client<TcpStream> {
+    /// Connects to a stub, `HOST:PORT` or `:PORT` of this machine. Stubs stop the target thereby.
+    ///
+    /// # Errors
+    /// [`GdbError`]: nobody listens, or it is no stub.
+    pub fn connect(address: &str, patience: Duration) -> Result<Self, GdbError> {
+        let failed = |source| GdbError::Connect {
+            address: address.to_owned(),
+            source,
+        };
+        let whole = match address.strip_prefix(':') {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => address.to_owned(),
+        };
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in whole.to_socket_addrs().map_err(failed)? {
+            match TcpStream::connect_timeout(&address, patience) {
+                Ok(line) => {
+                    line.set_nodelay(true)?;
+                    line.set_read_timeout(Some(patience))?;
+                    line.set_write_timeout(Some(patience))?;
+                    return Self::new(line);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// On a line that is open.
+    ///
+    /// # Errors
+    /// [`GdbError`]: it is no stub, or its target has ended.
+    pub fn new(line: S) -> Result<Self, GdbError> {
+        let mut client = Self {
+            line,
+            decoder: Decoder::new(),
+            received: Vec::new(),
+            next: 0,
+            packet_bytes: PACKET_BYTES,
+            physical: false,
+        };
+        let features = client.ask("qSupported")?;
+        let said = features
+            .split(|byte| *byte == b';')
+            .filter_map(|feature| str::from_utf8(feature).ok()?.strip_prefix("PacketSize="))
+            .find_map(|digits| usize::from_str_radix(digits, 16).ok());
+        if let Some(bytes) = said {
+            client.packet_bytes = bytes.clamp(PACKET_BYTES, packet::PAYLOAD_MAX);
+        }
+        let state = client.ask("?")?;
+        match state.first() {
+            Some(b'S' | b'T') => Ok(client),
+            Some(b'W' | b'X') => Err(GdbError::Ended {
+                answer: shown(&state),
+            }),
+            _ => Err(unexpected("?", &state)),
+        }
+    }
+
+    /// Addresses are physical from now on. QEMU's stub knows this; others say [`GdbError::Unexpected`].
+    ///
+    /// # Errors
+    /// [`GdbError`].
+    pub fn use_physical(&mut self) -> Result<(), GdbError> {
+        self.expect_ok("Qqemu.PhyMemMode:1")?;
+        self.physical = true;
+        Ok(())
+    }
+
+    /// Bytes that one answer holds.
+    fn at_once(&self) -> usize {
+        // Two digits each, and what stands around them.
+        (self.packet_bytes - 8) / 2
+    }
+
+    /// Reads memory: what one packet holds, at most `length` bytes, at least one.
+    ///
+    /// # Errors
+    /// [`GdbError::Refused`]: nothing can be read there. Others: of the line.
+    pub fn read(&mut self, address: u64, length: usize) -> Result<Vec<u8>, GdbError> {
+        let length = length.min(self.at_once());
+        let request = format!("m{address:x},{length:x}");
+        let answer = self.ask(&request)?;
+        match packet::bytes(&answer) {
+            Some(bytes) if (1..=length).contains(&bytes.len()) => Ok(bytes),
+            _ => Err(unexpected(&request, &answer)),
+        }
+    }
+
+    /// Lets the target go: it runs on. Where it shall not, drop the client.
+    ///
+    /// # Errors
+    /// [`GdbError`].
+    pub fn detach(mut self) -> Result<(), GdbError> {
+        self.restore()?;
+        self.expect_ok("D")
+    }
+
+    /// Takes back what was set, and leaves the target stopped.
+    ///
+    /// # Errors
+    /// [`GdbError`].
+    pub fn leave_stopped(mut self) -> Result<(), GdbError> {
+        self.restore()
+    }
+
+    fn restore(&mut self) -> Result<(), GdbError> {
+        if std::mem::take(&mut self.physical) {
+            self.expect_ok("Qqemu.PhyMemMode:0")?;
+        }
+        Ok(())
+    }
+
+    fn expect_ok(&mut self, request: &str) -> Result<(), GdbError> {
+        match self.ask(request)? {
+            answer if answer == b"OK" => Ok(()),
+            answer => Err(unexpected(request, &answer)),
+        }
+    }
+
+    /// Sends a request and waits for its answer.
+    fn ask(&mut self, request: &str) -> Result<Vec<u8>, GdbError> {
+        let packet = encode(request.as_bytes());
+        self.line.write_all(&packet)?;
+        let (mut tries, mut others) = (1, 0);
+        loop {
+            match self.receive(request)? {
+                Incoming::Ack => {}
+                Incoming::Again | Incoming::Damaged if tries == TRIES => {
+                    return Err(GdbError::Damaged {
+                        request: request.to_owned(),
+                    });
+                }
+                Incoming::Again => {
+                    tries += 1;
+                    self.line.write_all(&packet)?;
+                }
+                Incoming::Damaged => {
+                    tries += 1;
+                    self.line.write_all(b"-")?;
+                }
+                Incoming::Packet(answer) => {
+                    self.line.write_all(b"+")?;
+                    // `O` and digits: what the stub or the target prints meanwhile.
+                    let words = answer.first() == Some(&b'O') && answer != b"OK";
+                    if words && others < OTHERS_MAX {
+                        others += 1;
+                        continue;
+                    }
+                    return match answer.split_first() {
+                        Some((b'E', code)) => Err(GdbError::Refused {
+                            request: request.to_owned(),
+                            code: shown(code),
+                        }),
+                        _ => Ok(answer),
+                    };
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, request: &str) -> Result<Incoming, GdbError> {
+        loop {
+            while let Some(byte) = self.received.get(self.next) {
+                self.next += 1;
+                if let Some(incoming) = self.decoder.push(*byte) {
+                    return Ok(incoming);
+                }
+            }
+            self.received.resize(4096, 0);
+            self.next = 0;
+            let length = match self.line.read(&mut self.received) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.received.clear();
+                    continue;
+                }
+                Err(error) => {
+                    self.received.clear();
+                    let silent = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+                    return Err(match silent.contains(&error.kind()) {
+                        true => GdbError::Silent {
+                            request: request.to_owned(),
+                        },
+                        false => error.into(),
+                    });
+                }
+            };
+            self.received.truncate(length);
+            if length == 0 {
+                return Err(GdbError::Closed {
+                    request: request.to_owned(),
+                });
+            }
+        }
+    }
+}
+
+fn unexpected(request: &str, answer: &[u8]) -> GdbError {
+    GdbError::Unexpected {
+        request: request.to_owned(),
+        answer: shown(answer),
+    }
+}
+
+fn shown(answer: &[u8]) -> String {
+    String::from_utf8_lossy(&answer[..answer.len().min(40)]).into_owned()
+}
