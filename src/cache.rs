@@ -15,6 +15,13 @@ pub struct CacheType {
     pub needs_invalidate: bool,
 }
 
+/// Bytes of the smallest data cache line of any core: CTR_EL0.DminLine is the logarithm of its words.
+#[inline]
+pub const fn data_line(ctr: u64) -> usize {
+    4 << (ctr >> DMINLINE_SHIFT & 0xf)
+}
+
+const DMINLINE_SHIFT: u32 = 16;
 const IDC: u64 = 1 << 28;
 const DIC: u64 = 1 << 29;
 

@@ -3,16 +3,20 @@
 mod dump;
 mod error;
 pub(crate) mod memory;
+mod persistent;
 mod reader;
 mod snapshot;
 mod stream;
+mod survivor;
 mod switch;
 
 pub use error::RecordError;
 pub use memory::{RecordMemory, Sizes};
+pub use persistent::Persistent;
 pub use reader::{Item, Reader};
 pub use snapshot::Snapshot;
 pub use stream::SendError;
+pub use survivor::{Build, Survivor};
 
 use crate::arch;
 use crate::areas;
@@ -100,6 +104,16 @@ impl Recorder {
         memory: &'static mut [MaybeUninit<u8>],
         sizes: Sizes,
     ) -> Result<(), RecordError> {
+        self.install_as(memory, sizes, 1, 0)
+    }
+
+    fn install_as(
+        &'static self,
+        memory: &'static mut [MaybeUninit<u8>],
+        sizes: Sizes,
+        boots: u64,
+        flags: u64,
+    ) -> Result<(), RecordError> {
         let text = self
             .ftrace
             .known()
@@ -109,8 +123,12 @@ impl Recorder {
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(RecordError::AlreadyInstalled);
         }
-        let region = self.region(memory, sizes, text);
-        let region = match region {
+        let header = Header {
+            boots,
+            flags,
+            ..self.header_of(text)
+        };
+        let region = match memory::Region::make(memory, sizes, header) {
             Ok(region) => region,
             Err(error) => {
                 TAKEN.store(false, Ordering::Release);
@@ -131,12 +149,7 @@ impl Recorder {
         self.set_on(true);
     }
 
-    fn region(
-        &'static self,
-        memory: &'static mut [MaybeUninit<u8>],
-        sizes: Sizes,
-        text: core::ops::Range<usize>,
-    ) -> Result<memory::Region, RecordError> {
+    fn header_of(&'static self, text: core::ops::Range<usize>) -> Header {
         let mut header = Header {
             frequency: arch::frequency().max(1),
             text_start: text.start as u64,
@@ -145,19 +158,21 @@ impl Recorder {
             return_start: arch::return_handlers().start as u64,
             return_bytes: arch::return_handlers().len() as u64,
             made: arch::ticks(),
-            boots: 1,
             ..Header::default()
         };
-        let names = self
-            .ftrace
-            .known()
-            .and_then(|known| known.names.as_ref().ok());
-        if let Some(id) = names.map(Names::build_id) {
-            let len = id.len().min(header.build_id.len());
-            header.build_id[..len].copy_from_slice(&id[..len]);
-            header.build_id_len = len as u32;
-        }
-        memory::Region::make(memory, sizes, header)
+        let id = self.build_id();
+        let len = id.len().min(header.build_id.len());
+        header.build_id[..len].copy_from_slice(&id[..len]);
+        header.build_id_len = len as u32;
+        header
+    }
+
+    /// This kernel's build id; nothing where it has no table of names.
+    fn build_id(&self) -> &'static [u8] {
+        let known = self.ftrace.known();
+        known
+            .and_then(|known| known.names.as_ref().ok())
+            .map_or(&[], Names::build_id)
     }
 
     fn installed(&self) -> Result<&Installed, RecordError> {

@@ -27,6 +27,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/record/memory.rs",
         "the kernel's memory, cut into rings",
     ),
+    (
+        "src/record/persistent.rs",
+        "memory that a linker script sets aside",
+    ),
     ("src/registry.rs", "the next pointer of the list of ops"),
     (
         "src/return_stack.rs",

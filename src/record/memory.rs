@@ -8,6 +8,7 @@ use crate::trace::{
 };
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -104,6 +105,7 @@ impl<const BYTES: usize> Default for RecordMemory<BYTES> {
 pub(crate) struct Region {
     header: Header,
     rings: &'static [MaybeUninit<Control>],
+    memory: Range<usize>,
 }
 
 impl Region {
@@ -136,6 +138,8 @@ impl Region {
             controls: HEADER_BYTES as u32,
             ..header
         };
+        // What is more than needed stays as it is.
+        let memory = &mut memory[..needed as usize];
         let (head, data) = memory.split_at_mut(sizes.data_offset() as usize);
         data.fill(MaybeUninit::zeroed());
         let (first, blocks) = head.split_at_mut(HEADER_BYTES);
@@ -170,11 +174,20 @@ impl Region {
         }
         // SAFETY: that many control blocks were made there just now, and are never unmade.
         let rings = unsafe { core::slice::from_raw_parts(blocks.as_ptr(), sizes.rings()) };
-        Ok(Self { header, rings })
+        Ok(Self {
+            header,
+            rings,
+            memory: at..at + needed as usize,
+        })
     }
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Where it is.
+    pub(crate) fn memory(&self) -> Range<usize> {
+        self.memory.clone()
     }
 
     pub(crate) fn cores(&self) -> usize {

@@ -3,7 +3,7 @@
 
 use super::{Item, Reader, RecordError, Recorder};
 use crate::arch;
-use crate::ring::Control;
+use crate::ring::{Control, Counts};
 use crate::sink::{Sink, SinkError, Stream};
 use crate::trace::{
     EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, NO_CORE, counts_payload, end_payload,
@@ -77,23 +77,31 @@ impl Recorder {
         let header = self.header()?;
         stream.header(&header.to_bytes())?;
         for core in 0..header.cpus {
-            // `install` allows no more cores than a frame can number.
-            let number = u16::try_from(core).unwrap_or(NO_CORE);
-            send_core(stream, number, ring(core as usize)?)?;
+            let ring = ring(core as usize)?;
+            send_core(stream, core, Reader::new(ring), || ring.counts())?;
         }
-        let end = end_payload(arch::ticks(), reason);
-        Ok(stream.frame(FrameKind::End, NO_CORE, &[&end])?)
+        end(stream, reason)
     }
 }
 
-fn send_core<S: Sink>(
+/// The last frame.
+pub(super) fn end<S: Sink>(stream: &mut Stream<S>, reason: EndReason) -> Result<(), SendError> {
+    let end = end_payload(arch::ticks(), reason);
+    Ok(stream.frame(FrameKind::End, NO_CORE, &[&end])?)
+}
+
+/// Sends the events of one core, and then what became of the others.
+pub(super) fn send_core<S: Sink>(
     stream: &mut Stream<S>,
-    number: u16,
-    ring: &'static Control,
+    core: u32,
+    items: impl Iterator<Item = Item>,
+    counts: impl FnOnce() -> Counts,
 ) -> Result<(), SinkError> {
+    // There are no more cores than a frame can number.
+    let number = u16::try_from(core).unwrap_or(NO_CORE);
     let mut batch = Batch::new();
     let mut unfinished = 0;
-    for item in Reader::new(ring) {
+    for item in items {
         let lost = match item {
             Item::Event { number: at, event } => {
                 if batch.len == BATCH {
@@ -112,7 +120,7 @@ fn send_core<S: Sink>(
         batch.lost += lost;
     }
     batch.send(stream, number)?;
-    let counts = ring.counts();
+    let counts = counts();
     let payload = counts_payload(FrameCounts {
         written: counts.written,
         overwritten: counts.overwritten,

@@ -1,7 +1,7 @@
 //! CTR_EL0: which maintenance named cores need.
 #![forbid(unsafe_code)]
 
-use crate::cache::CacheType;
+use crate::cache::{CacheType, data_line};
 
 /// Value, IDC, DIC. Sources: the Technical Reference Manuals' values as QEMU's models of these cores carry them
 /// (target/arm/tcg/cpu64.c, target/arm/cpu64.c, 10.0); those with "measured" were read on the machine.
@@ -32,6 +32,8 @@ fn maintenance_of_named_cores() {
             needs_invalidate: !dic,
         };
         assert_eq!(CacheType::from_ctr(ctr), expected, "{name}");
+        let line = if name == "A64FX" { 256 } else { 64 };
+        assert_eq!(data_line(ctr), line, "{name}");
     }
 }
 

@@ -14,6 +14,9 @@ const MINOR: u16 = 0;
 /// Most control blocks that a reader believes in: two for each core that a frame can number.
 const RINGS_MAX: u32 = 1 << 17;
 
+/// In [`Header::flags`]: the region survives a warm reset.
+pub const FLAG_SURVIVES: u64 = 1 << 0;
+
 /// Offsets, as docs/trace-format.md has them.
 mod at {
     pub(super) const BYTE_ORDER: usize = 16;
@@ -70,7 +73,7 @@ pub struct Header {
     pub made: u64,
     /// Boots that have used it.
     pub boots: u64,
-    /// Bit 0: survives a warm reset.
+    /// [`FLAG_SURVIVES`].
     pub flags: u64,
 }
 

@@ -14,7 +14,7 @@ pub use frame::{
     EVENTS_HEAD_BYTES, EndReason, FRAME_HEAD_BYTES, Frame, FrameCounts, FrameError, FrameKind,
     NO_CORE, PAYLOAD_BYTES_MAX, counts_payload, end_payload, events_head, frame_head,
 };
-pub use header::{BUILD_ID_BYTES, Header, HeaderError};
+pub use header::{BUILD_ID_BYTES, FLAG_SURVIVES, Header, HeaderError};
 pub use region::{Region, RegionError, Ring, control_crc};
 
 /// Bytes of one event: two 64-bit words.

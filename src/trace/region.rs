@@ -3,7 +3,7 @@
 
 use super::{
     CONTROL_BYTES, EVENT_BYTES, Event, FrameCounts, HEADER_BYTES, Header, HeaderError,
-    RING_BYTES_MAX, RING_BYTES_MIN, crc32_of,
+    LAP_LOW_BITS, RING_BYTES_MAX, RING_BYTES_MIN, Type, crc32_of,
 };
 use core::fmt;
 
@@ -182,6 +182,8 @@ impl<'a> Region<'a> {
             start: word(at::START),
             limit: word(at::LIMIT),
             end: word(at::END),
+            text_start: self.header.text_start,
+            text_bytes: self.header.text_bytes,
             refused: word(at::REFUSED),
         }
     }
@@ -201,6 +203,8 @@ pub struct Ring<'a> {
     /// 0 while the recording goes on.
     end: u64,
     refused: u64,
+    text_start: u64,
+    text_bytes: u64,
 }
 
 impl<'a> Ring<'a> {
@@ -224,7 +228,21 @@ impl<'a> Ring<'a> {
         oldest.min(self.end()).max(self.start)
     }
 
-    /// Its events, oldest first, each with its number; `None` for a slot whose event was never finished.
+    /// Whether an event can be of this region's text: its callsite lies in it. Types that are not known may be a newer
+    /// minor version's.
+    fn is_possible(&self, event: Event) -> bool {
+        const LOW: u64 = (1 << LAP_LOW_BITS) - 1;
+        let start = self.text_start & !LOW;
+        let end = self.text_start.saturating_add(self.text_bytes);
+        let offset = event.callsite_low().wrapping_sub(start as u32);
+        match event.kind() {
+            Some(Type::Data | Type::Task) => event.callsite_low() == 0,
+            Some(_) => u64::from(offset) < end - start,
+            None => true,
+        }
+    }
+
+    /// Its events, oldest first, each with its number; `None` for a slot whose event was never finished, or cannot be.
     pub fn events(self) -> impl Iterator<Item = (u64, Option<Event>)> + use<'a> {
         let bytes = self.data.len() as u64;
         let oldest = self.oldest();
@@ -233,7 +251,8 @@ impl<'a> Ring<'a> {
             let position = number * EVENT_BYTES;
             let slot = self.data[(position & (bytes - 1)) as usize..].first_chunk();
             let event = slot.map(|slot| Event::from_bytes(*slot));
-            (number, event.filter(|event| event.is_of(position, shift)))
+            let is_one = |event: &Event| event.is_of(position, shift) && self.is_possible(*event);
+            (number, event.filter(is_one))
         })
     }
 

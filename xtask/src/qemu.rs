@@ -33,6 +33,8 @@ pub struct Machine {
     pub icount: bool,
     /// The machine has EL2, and the kernel is entered there.
     pub virtualization: bool,
+    /// A reset by the kernel boots it again, and does not end QEMU.
+    pub reboot: bool,
     /// The semihosting command line, word by word.
     pub words: Vec<String>,
     /// Stopped after this.
@@ -49,6 +51,7 @@ impl Default for Machine {
             single: false,
             icount: false,
             virtualization: false,
+            reboot: false,
             words: Vec::new(),
             limit: Duration::from_secs(60),
         }
@@ -152,9 +155,12 @@ pub fn command(machine: &Machine, elf: &Path) -> Command {
         .arg("-smp")
         .arg(machine.cores.to_string())
         .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
-        .args(["-no-reboot", "-nodefaults"])
+        .arg("-nodefaults")
         .arg("-semihosting-config")
         .arg(semihosting);
+    if !machine.reboot {
+        command.arg("-no-reboot");
+    }
     if machine.single {
         command.args(["-accel", "tcg,thread=single"]);
     }

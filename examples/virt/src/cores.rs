@@ -1,6 +1,6 @@
 //! The other cores: started and stopped through PSCI, each with its own stack, MMU and vectors as the boot core has them.
 //!
-//! PSCI: Arm DEN 0022, CPU_ON, CPU_OFF, AFFINITY_INFO. QEMU offers it by HVC when the machine has no EL2, by SMC when it has.
+//! PSCI: Arm DEN 0022, CPU_ON, CPU_OFF, AFFINITY_INFO, SYSTEM_RESET. QEMU offers it by HVC when the machine has no EL2, by SMC when it has.
 //!
 //! ```text
 //! Off --start_core--> Starting --it arrives--> Online --stop--> Leaving --its last instruction--> Leaving, and off for PSCI
@@ -22,6 +22,7 @@ const CPU_ON_64: u64 = 0xc400_0003;
 /// PSCI's answer to what it does not have.
 const NOT_SUPPORTED: i64 = -1;
 const CPU_OFF: u64 = 0x8400_0002;
+const SYSTEM_RESET: u64 = 0x8400_0009;
 const AFFINITY_INFO_64: u64 = 0xc400_0004;
 /// AFFINITY_INFO: the core executes nothing.
 const IS_OFF: i64 = 1;
@@ -260,6 +261,11 @@ pub fn answer() {
             wake_sleepers();
         }
     });
+}
+
+/// PSCI SYSTEM_RESET; its answer, where it gives one.
+pub(crate) fn system_reset() -> i64 {
+    psci(SYSTEM_RESET, 0, 0, 0)
 }
 
 fn psci(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {

@@ -1,6 +1,6 @@
-//! The global allocator: linked_list_allocator over the RAM behind the image, locked with interrupts masked.
+//! The global allocator: linked_list_allocator over the RAM behind the image, up to what survives a reset, locked with interrupts masked.
 
-use crate::{irq, mmu};
+use crate::irq;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,14 @@ static GLOBAL: Global = Global(Mutex::new(Heap::empty()));
 
 unsafe extern "C" {
     static mut __heap_start: u8;
+    static __persistent_start: u8;
 }
 
 /// Gives the allocator its memory; boot calls it once.
 pub(crate) fn init() {
     let start = &raw mut __heap_start;
-    let bytes = mmu::ram_end() - start as usize;
-    // SAFETY: from __heap_start to the end of the RAM nothing else lies, and boot calls this once.
+    let bytes = &raw const __persistent_start as usize - start as usize;
+    // SAFETY: between the two symbols nothing else lies, and boot calls this once.
     irq::masked(|| unsafe { GLOBAL.0.lock().init(start, bytes) });
 }
 

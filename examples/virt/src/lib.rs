@@ -42,6 +42,7 @@ pub mod pl011;
 pub mod platform;
 pub mod pmu;
 pub mod quiescent;
+pub mod reset;
 pub mod timer;
 pub mod trap;
 pub mod words;

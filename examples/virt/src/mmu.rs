@@ -75,11 +75,6 @@ pub fn rodata() -> Range<usize> {
     text().end..&raw const __rodata_end as usize
 }
 
-/// Where the end of the RAM is mapped, beside the image.
-pub(crate) fn ram_end() -> usize {
-    (board::RAM_BASE + RAM_BYTES).wrapping_add(virt_offset())
-}
-
 /// How far the kernel runs from where it was linked.
 pub fn slide() -> usize {
     unsafe extern "C" {

@@ -1,12 +1,13 @@
 //! The running kernel's text: reads at its executable addresses, writes through the platform's alias.
 
-use crate::cache::CacheType;
+use crate::cache::{CacheType, data_line};
 use crate::error::{Error, WriteFault};
 use crate::insn::Insn;
 use crate::platform::Platform;
 use crate::text::{ReadText, Text};
 use aarch64_cpu::asm::barrier;
 use core::arch::asm;
+use core::ops::Range;
 
 /// The text, between `patch_begin` and `patch_end`.
 pub(crate) struct LiveText {
@@ -22,7 +23,7 @@ impl LiveText {
         Ok(Self {
             platform,
             distance,
-            cache: cache_type(),
+            cache: CacheType::from_ctr(ctr()),
         })
     }
 }
@@ -41,11 +42,22 @@ pub(crate) fn read_insn(at: usize) -> Insn {
 }
 
 /// CTR_EL0, which aarch64-cpu does not have.
-fn cache_type() -> CacheType {
+fn ctr() -> u64 {
     let ctr: u64;
     // SAFETY: reading an identification register has no effect.
     unsafe { asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack, preserves_flags)) };
-    CacheType::from_ctr(ctr)
+    ctr
+}
+
+/// Cleans a range of memory to the point of coherency.
+pub(crate) fn clean_to_memory(memory: Range<usize>) {
+    let line = data_line(ctr());
+    let first = memory.start & !(line - 1);
+    for at in (first..memory.end).step_by(line) {
+        // SAFETY: cleaning a line writes back what it holds: no value changes. The caller's range is mapped.
+        unsafe { asm!("dc cvac, {}", in(reg) at, options(nostack, preserves_flags)) };
+    }
+    barrier::dsb(barrier::SY);
 }
 
 fn read_literal(at: usize) -> u64 {

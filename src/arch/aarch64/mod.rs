@@ -7,7 +7,7 @@ mod veneer;
 
 pub(crate) use entries::{entry, graph_handler, return_handlers, trampoline};
 pub(crate) use image::{image, veneers};
-pub(crate) use live::{Executable, LiveText, read_insn};
+pub(crate) use live::{Executable, LiveText, clean_to_memory, read_insn};
 
 use crate::cpu::CpuArea;
 use crate::ops::EntryFn;

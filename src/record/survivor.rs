@@ -1,0 +1,112 @@
+//! [`Survivor`]: what an earlier boot recorded, found in memory that a warm reset has left as it was.
+#![forbid(unsafe_code)]
+
+use super::stream::{end, send_core};
+use super::{Item, Persistent, Recorder, SendError};
+use crate::ring::{Counts, Role};
+use crate::sink::{Sink, Stream};
+use crate::trace::{BUILD_ID_BYTES, EndReason, Header, Region, RegionError, Ring};
+
+/// Which kernel has recorded something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// This one: its names are right for what it recorded.
+    Same,
+    /// Another one: names come from its own file, which the build id tells.
+    Other,
+    /// One of the two has no build id.
+    Unknown,
+}
+
+/// A recording of an earlier boot: its header and control blocks have been checked, and each event is checked as it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Survivor<'a> {
+    region: Region<'a>,
+    build: Build,
+}
+
+impl Recorder {
+    /// Looks whether an earlier boot has left a recording in `memory`, before [`Recorder::install_persistent`] uses it.
+    ///
+    /// # Errors
+    /// [`RegionError`] says what is wrong first: no magic, another version or byte order, a header or a control block whose
+    /// CRC is not that of its bytes, a field that cannot be, a region larger than the memory.
+    ///
+    /// # Context
+    /// Any. After [`Ftrace::init`](crate::Ftrace::init): before it, nobody knows which build this is.
+    pub fn survivor<'a>(&self, memory: &'a Persistent) -> Result<Survivor<'a>, RegionError> {
+        let region = Region::parse(memory.bytes())?;
+        let there = region.header().build_id();
+        // A header has room for the first bytes of a longer one.
+        let here = self.build_id();
+        let here = &here[..here.len().min(BUILD_ID_BYTES)];
+        let build = match (here, there) {
+            ([], _) | (_, []) => Build::Unknown,
+            _ if here == there => Build::Same,
+            _ => Build::Other,
+        };
+        Ok(Survivor { region, build })
+    }
+}
+
+impl<'a> Survivor<'a> {
+    /// What it says of itself.
+    pub fn header(&self) -> &Header {
+        self.region.header()
+    }
+
+    /// Which kernel it is of.
+    pub fn build(&self) -> Build {
+        self.build
+    }
+
+    /// All its rings: of each core the one that was written to, and a snapshot.
+    pub fn rings(&self) -> impl Iterator<Item = Ring<'a>> {
+        self.region.rings()
+    }
+
+    /// The ring that the core's recorders wrote to.
+    fn written(&self, core: u32) -> Option<Ring<'a>> {
+        self.rings()
+            .find(|ring| ring.core == core && ring.role == Role::Written as u32)
+    }
+
+    /// The events of a core, oldest first. What is not an event of that text is unfinished. Nothing for a core that has no ring.
+    pub fn read(&self, core: u32) -> impl Iterator<Item = Item> + use<'a> {
+        self.written(core)
+            .into_iter()
+            .flat_map(Ring::events)
+            .map(|(number, event)| match event {
+                Some(event) => Item::Event { number, event },
+                None => Item::Unfinished { number },
+            })
+    }
+
+    /// How many events of a core it holds, and what became of the others; `None` for a core that has no ring.
+    pub fn counts(&self, core: u32) -> Option<Counts> {
+        let counts = self.written(core)?.counts();
+        Some(Counts {
+            written: counts.written,
+            overwritten: counts.overwritten,
+            dropped: counts.dropped,
+            refused: counts.refused,
+        })
+    }
+
+    /// Sends it, as [`Recorder::send`] does; the reason is [`EndReason::WarmReset`].
+    ///
+    /// # Errors
+    /// [`SendError::Sink`]. What was sent until then is a stream without an end.
+    ///
+    /// # Context
+    /// As [`Recorder::send`].
+    pub fn send<S: Sink>(&self, stream: &mut Stream<S>) -> Result<(), SendError> {
+        stream.header(&self.header().to_bytes())?;
+        for core in 0..self.header().cpus {
+            if let Some(counts) = self.counts(core) {
+                send_core(stream, core, self.read(core), || counts)?;
+            }
+        }
+        end(stream, EndReason::WarmReset)
+    }
+}
