@@ -10,7 +10,7 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, board, demo, emu_check, litmus, setup, test, ui};
+use crate::{bench, board, cycles, demo, emu_check, litmus, setup, test, ui};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -55,6 +55,8 @@ enum Task {
     },
     /// Judge the executed order of patching in QEMU, with a plug-in (emu-check/); of all kernels, or of one.
     EmuCheck(emu_check::Options),
+    /// Estimate each entry's executed path with llvm-mca, as a ratio to the plain call entry, for six cores.
+    Cycles,
     /// Run every check; the last line counts them.
     Test(test::Options),
     /// Boot one kernel with this terminal as its console.
@@ -114,6 +116,7 @@ impl Cli {
                 bench::run(&setup::ready(self.way)?, json)
             }
             Task::EmuCheck(options) => emu_check::run(&setup::ready(self.way)?, &options),
+            Task::Cycles => cycles::run(&setup::ready(self.way)?),
             Task::Litmus { name } => litmus::run(name.as_deref()),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {

@@ -19,7 +19,7 @@ use crate::ui::{heading, say};
 use crate::variant::Variant;
 
 mod own;
-mod paths;
+pub mod paths;
 
 /// What `cargo xtask emu-check` is asked for: without a kernel the whole check.
 #[derive(Debug, clap::Args)]
@@ -98,6 +98,28 @@ fn one(ready: &Ready, name: &str, options: &Options) -> Result<()> {
     say(console);
     say(&report.0);
     report.passes().context("the plug-in reports violations")
+}
+
+/// The executed paths of a kernel's calls on a CPU model.
+///
+/// # Errors
+/// When QEMU cannot be watched, the kernel cannot be built, or the plug-in reports a violation.
+pub fn paths(ready: &Ready, kernel: &Kernel, cpu: &str) -> Result<Vec<paths::Recorded>> {
+    if let Some(why) = cannot(ready) {
+        bail!("{why}");
+    }
+    let machine = Machine {
+        limit: LIMIT,
+        cpu: cpu.to_owned(),
+        ..Machine::default()
+    };
+    let file = scratch("paths", &kernel.elf);
+    let more = format!(",path={}", file.display());
+    let (report, _) = watch(&plugin()?, &kernel.elf, &machine, &more)?;
+    report.passes()?;
+    let text = fs::read_to_string(&file)?;
+    fs::remove_file(&file)?;
+    paths::Recorded::all(&text)
 }
 
 /// Why nothing can be watched here.

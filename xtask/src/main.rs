@@ -3,6 +3,7 @@
 mod bench;
 mod board;
 mod cli;
+mod cycles;
 mod demo;
 mod emu_check;
 mod expect;

@@ -7,6 +7,7 @@ pub mod probe;
 pub mod rust;
 pub mod sources;
 pub mod toolchain;
+pub mod tools;
 pub mod version;
 
 use std::path::PathBuf;

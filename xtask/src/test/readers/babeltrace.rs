@@ -9,8 +9,8 @@ use aftrace::trace::filter::Filter;
 use anyhow::{Context as _, Result, ensure};
 
 use super::facts::{Sample, task_of};
-use super::tools::Tool;
 use super::{fresh, same};
+use crate::setup::tools::Tool;
 
 /// Task, name, caller, start, duration.
 type Call = (Task, String, String, u64, Option<u64>);

@@ -3,7 +3,6 @@
 
 mod babeltrace;
 mod facts;
-mod tools;
 mod trace_cmd;
 mod uftrace;
 
@@ -13,9 +12,9 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use self::facts::Sample;
-use self::tools::Debian;
 use super::Tally;
 use crate::setup::setup_dir;
+use crate::setup::tools::{Debian, Tool};
 use crate::ui::{heading, say};
 
 /// Each reader on each trace.
@@ -55,7 +54,7 @@ pub fn check(tally: &mut Tally) {
 type Reader = (
     &'static str,
     &'static str,
-    fn(&tools::Tool, &Sample, &Path) -> Result<()>,
+    fn(&Tool, &Sample, &Path) -> Result<()>,
 );
 
 fn fresh(folder: &Path) -> Result<()> {

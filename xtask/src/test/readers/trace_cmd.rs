@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::facts::{Sample, task_of};
 use super::same;
-use super::tools::Tool;
+use crate::setup::tools::Tool;
 
 /// A line that the report has of an event.
 struct Line<'a> {

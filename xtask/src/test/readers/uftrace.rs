@@ -10,8 +10,8 @@ use aftrace::trace::replay::duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::facts::{Sample, task_of};
-use super::tools::Tool;
 use super::{fresh, same};
+use crate::setup::tools::Tool;
 
 /// Task, depth, name, start, duration.
 type Call = (Task, usize, String, u64, Option<u64>);

@@ -1,4 +1,4 @@
-//! The readers: the machine's own, or out of Debian's packages, unpacked under target/ and not installed.
+//! Programs of other people: the machine's own, or out of Debian's packages, unpacked under target/ and not installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::apt::Apt;
+use super::{debian, setup_dir};
 use crate::proc;
-use crate::setup::apt::Apt;
-use crate::setup::{debian, setup_dir};
 use crate::ui::say;
 
-/// A reader takes no longer than this for a trace.
+/// None takes longer than this.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Packages unpacked into one folder.

@@ -1,0 +1,93 @@
+//@ cpu: cortex-a53, neoverse-n1
+//@ profile: release
+//! One ops at a time on an empty function, with a tracer that only returns: what `cargo xtask cycles` takes the executed path of
+//! each entry from. Here it is held that the built-in ones did their work, each call once.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use aarch64_ftrace::{
+    Count, CounterLine, Filter, Fregs, Mode, Ops, Profile, ReturnFrame, ReturnStack,
+};
+use alloc::vec::Vec;
+use core::arch::global_asm;
+use guest::record::{RECORDER, counts, install, sure};
+use guest::{FTRACE, callsite, register, unregister};
+use virt::println;
+
+virt::entry!(main);
+aarch64_ftrace::reserve_names!(128 * 1024);
+
+const CALLS: usize = 8;
+
+// In asm: what a Rust function does before it returns is not the entry's.
+global_asm!(
+    ".pushsection .text.ftrace_notrace.path, \"ax\", %progbits",
+    ".balign 8",
+    ".global path_tracer",
+    "path_tracer: ret",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    safe fn path_tracer(ip: usize, parent_ip: usize, ops: &Ops, fregs: &mut Fregs);
+}
+
+static PLAIN: [Ops; 2] = [const { Ops::unguarded(path_tracer) }; 2];
+static GUARDED: [Ops; 2] = [const { Ops::new(path_tracer) }; 2];
+static COUNT: Count = Count::new();
+static PROFILE: Profile = Profile::new();
+static STACK: ReturnStack = ReturnStack::new();
+
+#[inline(never)]
+extern "C" fn traced() {
+    core::hint::black_box(());
+}
+
+fn calls_under(all: &[&'static Ops]) {
+    for ops in all {
+        register(ops, &Filter::at(&[traced as *const () as usize]));
+    }
+    for _ in 0..CALLS {
+        core::hint::black_box(traced as extern "C" fn())();
+    }
+    for ops in all {
+        unregister(ops);
+    }
+}
+
+fn many<T>(count: usize, make: fn() -> T) -> &'static mut [T] {
+    let mut all = Vec::new();
+    all.resize_with(count, make);
+    all.leak()
+}
+
+fn main() {
+    guest::init();
+    let placed = [
+        FTRACE.place_count(&COUNT, many(FTRACE.count_lines(1), CounterLine::new), 1),
+        FTRACE.place_profile(&PROFILE, many(FTRACE.profile_lines(1), CounterLine::new), 1),
+        STACK.set_frames(many(4, ReturnFrame::new)),
+    ];
+    assert_eq!(placed, [Ok(()); 3]);
+    // SAFETY: one core, one stack, nothing is hijacked yet.
+    unsafe { FTRACE.switch_return_stack(&STACK) };
+    calls_under(&[&PLAIN[0]]);
+    calls_under(&[&GUARDED[0]]);
+    calls_under(&[&PLAIN[0], &PLAIN[1]]);
+    calls_under(&[&GUARDED[0], &GUARDED[1]]);
+    let callsite = callsite(traced as *const ());
+    calls_under(&[&COUNT]);
+    println!("counted {:?}", COUNT.hits(&callsite, 0));
+    calls_under(&[&PROFILE]);
+    println!(
+        "timed {:?}",
+        PROFILE.times(&callsite, 0).map(|times| times.hits)
+    );
+    install(Mode::Overwrite, 1);
+    calls_under(&[sure(RECORDER.ops())]);
+    counts("recorded", 0);
+    calls_under(&[sure(RECORDER.graph_ops())]);
+    counts("with entries and exits", 0);
+}
