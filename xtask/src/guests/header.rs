@@ -215,7 +215,8 @@ mod tests {
         assert_eq!(header.cpus, ["max", "neoverse-n1"]);
         assert_eq!(header.targets, [Target::Hardfloat]);
         assert_eq!(header.variants, [Variant::Plain, Variant::High]);
-        assert_eq!(header.cpus_for(Variant::High), ["max", "neoverse-n1"]);
+        assert_eq!(header.cpus_for(Variant::Plain), ["max", "neoverse-n1"]);
+        assert_eq!(header.cpus_for(Variant::High), ["max"]);
         assert_eq!(Header::default().cpus_for(Variant::Bti), ["max"]);
         assert_eq!(header.profiles, [Profile::ReleaseLto]);
         assert_eq!((header.cores, header.qemu, header.exit), (2, 9, 3));
