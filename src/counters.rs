@@ -239,7 +239,7 @@ impl Ftrace {
     }
 
     /// How many records there are from the first callsite to the last.
-    fn span(&'static self) -> usize {
+    pub(crate) fn span(&'static self) -> usize {
         self.known()
             .map_or(0, |known| known.table.callsites().len())
     }

@@ -10,7 +10,7 @@ use crate::patch::{Done, Patcher, Refusal};
 use crate::plan::{self, Selection};
 use crate::registry::Registry;
 use crate::set::{Members, Sets};
-use crate::table::{Record, Table};
+use crate::table::{LEFT_ALONE, Record, Table};
 use crate::text::{ReadText, Text};
 use crate::veneer::Targets;
 use core::fmt;
@@ -148,6 +148,30 @@ impl Engine {
             now.start.min(selection.range.start)..now.end.max(selection.range.end)
         };
         self.change(work, ops, &selection, both)
+    }
+
+    /// Takes the ops from those of its callsites that `wanted` does not name, by their records.
+    pub(crate) fn keep<T: Text>(
+        &mut self,
+        work: &Work<'_, T>,
+        ops: &'static Ops,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Applied, Error> {
+        if !ops.is_registered() {
+            return Err(Error::NotRegistered);
+        }
+        let used = used_by(ops);
+        let mut selection = Selection::NONE;
+        for (index, record) in work.table.range(used.clone()) {
+            let mut called = self.members(work, record).into_iter().flatten();
+            if !record.has(LEFT_ALONE)
+                && wanted(index)
+                && called.any(|called| core::ptr::eq(called, ops))
+            {
+                selection.take(work.table, index);
+            }
+        }
+        self.change(work, ops, &selection, used)
     }
 
     pub(crate) fn unregister<T: Text>(

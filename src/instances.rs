@@ -6,6 +6,8 @@
 //!   Profile: lines of 64 bytes, one for each core:   entry hits total self longest squares squares handler
 //!                                                     literals point into the first core's line; the others' first words
 //!                                                     are not used
+//!   Cover:   lines of 64 bytes, one for all cores:   entry entry entry entry entry entry entry entry     eight callsites;
+//!                                                     the entry itself is what a call changes
 //! ```
 //!
 //! No two cores write to one line.
@@ -167,6 +169,15 @@ impl Instances {
     /// For how many cores there are counters.
     pub(crate) fn cores(&self) -> usize {
         self.placed.get().map_or(0, |placed| placed.cores)
+    }
+
+    /// Makes every block begin with `entry` again.
+    pub(crate) fn set_entries(&self, entry: EntryFn) {
+        let lines = self.placed.get().map_or(&[][..], |placed| placed.lines);
+        let words = lines.iter().flat_map(|line| &line.0);
+        for word in words.step_by(self.block_words()) {
+            word.store(entry as usize as u64, Ordering::Relaxed);
+        }
     }
 
     /// Sets all counters to zero.

@@ -24,6 +24,7 @@ mod boxed;
 pub mod cache;
 pub mod callsite;
 mod counters;
+mod cover;
 mod cpu;
 mod engine;
 mod error;
@@ -65,6 +66,7 @@ mod veneer;
 #[cfg(feature = "alloc")]
 pub use boxed::{BoxedError, Registered};
 pub use counters::{Count, Profile, Times};
+pub use cover::Cover;
 pub use cpu::CpuArea;
 pub use engine::{Applied, Audit, Finding, Shutdown};
 pub use error::{AliasError, Error, PatchError, Why, WriteFault};

@@ -71,7 +71,7 @@ impl Selection {
         }
     }
 
-    fn take(&mut self, table: &Table, index: usize) {
+    pub(crate) fn take(&mut self, table: &Table, index: usize) {
         table.set_flags(index, SELECTED, 0);
         self.range = cover(&self.range, index);
     }

@@ -1,7 +1,7 @@
 //! Ops whose callsites have literals of their own: each points to its block, alone; in a set the ops is a member like any.
 #![forbid(unsafe_code)]
 
-use super::fake::CTR_NEITHER;
+use super::fake::{CTR_NEITHER, Write};
 use super::world::{World, counted, guarded, unguarded};
 use crate::arch::entry;
 use crate::error::Error;
@@ -154,4 +154,77 @@ fn a_callsite_points_to_its_block_whenever_the_ops_is_alone_there() {
         0,
         "no literal is counted as a user of a set"
     );
+}
+
+#[test]
+fn settling_takes_out_what_is_done_and_is_undone_as_a_whole() {
+    let mut world = World::new(&[false, true, true, false, true], CTR_NEITHER);
+    let (ops, instances) = placed(&world, 8);
+    let plain = unguarded();
+    let settle = |world: &mut World, done: &[usize]| {
+        world.with_work(|engine, work| engine.keep(work, ops, |index| !done.contains(&index)))
+    };
+    assert_eq!(settle(&mut world, &[]), Err(Error::NotRegistered));
+    world.register_at(ops, &[0, 1, 2, 3]).expect("registers");
+    world.register_at(plain, &[1, 4]).expect("they share");
+    let before: Vec<_> = (0..5).map(|i| world.state(i)).collect();
+    // The second of the two words that change cannot be written.
+    let mut words = 0;
+    world.text.refuse(move |_, _, write| {
+        let is_word = matches!(write, Write::Word);
+        words += u32::from(is_word);
+        is_word && words == 2
+    });
+    let refused = settle(&mut world, &[0, 1, 3]);
+    assert!(matches!(refused, Err(Error::Patch(_))), "{refused:?}");
+    world.text.heal();
+    let after: Vec<_> = (0..5).map(|i| world.state(i)).collect();
+    assert_eq!((before, ops.callsites()), (after, 4));
+
+    let applied = settle(&mut world, &[0, 1]).expect("settles");
+    assert_eq!(
+        (applied.matched, applied.disabled, applied.swapped),
+        (2, 1, 1)
+    );
+    assert_eq!(world.state(0), (NOP_OPS.target(), crate::insn::Insn::NOP));
+    assert_eq!(world.state(1), (plain.target(), world.bl(1)));
+    for i in [2, 3] {
+        assert_eq!(
+            world.state(i),
+            (instances.literal(i).expect("a block"), world.bl(i))
+        );
+    }
+    assert_eq!(world.called_by(4).len(), 1);
+    assert!(world.is_clean());
+    // What is done already is not looked at again, and what is not this ops' is nobody's business here.
+    let applied = settle(&mut world, &[0, 1, 4]).expect("settles");
+    assert_eq!(
+        (applied.matched, applied.disabled, applied.swapped),
+        (2, 0, 0)
+    );
+    world.unregister(ops).expect("unregisters");
+    assert_eq!(world.called_by(1).len(), 1);
+}
+
+#[test]
+fn entries_are_set_anew_and_nothing_else() {
+    let world = World::new(&[false; 9], CTR_NEITHER);
+    for per_line in [8, 4, 1] {
+        let (_, instances) = placed(&world, per_line);
+        let word = |record, word| instances.word(record, 0, word).expect("a word");
+        for record in 0..9 {
+            word(record, 0).store(7, Ordering::Relaxed);
+            if per_line < 8 {
+                word(record, word::HITS).store(5, Ordering::Relaxed);
+            }
+        }
+        instances.set_entries(entry::NOP);
+        for record in 0..9 {
+            let now = word(record, 0).load(Ordering::Relaxed);
+            assert_eq!(now, entry::NOP as usize as u64, "{record}");
+            if per_line < 8 {
+                assert_eq!(word(record, word::HITS).load(Ordering::Relaxed), 5);
+            }
+        }
+    }
 }

@@ -34,6 +34,7 @@ macro_rules! entries {
             include_str!("../../../asm/record.S"),
             include_str!("../../../asm/return_stack.S"),
             include_str!("../../../asm/entry_count.S"),
+            include_str!("../../../asm/entry_cover.S"),
             include_str!("../../../asm/entry_profile.S"),
             include_str!("../../../asm/entry_graph.S"),
             include_str!("../../../asm/return_handlers.S"),
@@ -127,6 +128,7 @@ pub(crate) mod entry {
         fn ftrace_entry_record_stop_lse();
         fn ftrace_entry_count_lse();
         fn ftrace_entry_count_llsc();
+        fn ftrace_entry_cover();
         fn ftrace_entry_profile();
         fn ftrace_entry_graph();
         fn ftrace_entry_graph_lse();
@@ -146,6 +148,7 @@ pub(crate) mod entry {
     pub(crate) const RECORD_STOP_LSE: EntryFn = ftrace_entry_record_stop_lse;
     pub(crate) const COUNT: EntryFn = ftrace_entry_count_llsc;
     pub(crate) const COUNT_LSE: EntryFn = ftrace_entry_count_lse;
+    pub(crate) const COVER: EntryFn = ftrace_entry_cover;
     pub(crate) const PROFILE: EntryFn = ftrace_entry_profile;
     /// By mode (overwrite, stop) and by whether the cores have FEAT_LSE.
     pub(crate) const GRAPH: [EntryFn; 4] = [

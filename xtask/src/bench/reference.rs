@@ -79,7 +79,7 @@ const fn figure(
 }
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 17] = [
+pub const FIGURES: [Figure; 19] = [
     figure(
         "disabled",
         None,
@@ -167,6 +167,22 @@ pub const FIGURES: [Figure; 17] = [
         "one function timed (profiler): instructions a call",
         None,
         None,
+    ),
+    figure(
+        "coverage_first",
+        None,
+        "overhead_insns",
+        "coverage, the first call of a function: instructions",
+        None,
+        None,
+    ),
+    figure(
+        "coverage_after",
+        None,
+        "overhead_insns",
+        "coverage, a call of a function that is covered: instructions",
+        None,
+        Some(0.0),
     ),
     figure(
         "register_one",

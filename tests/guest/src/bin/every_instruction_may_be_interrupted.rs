@@ -13,7 +13,7 @@ extern crate alloc;
 
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{
-    Count, CounterLine, Filter, Fregs, Mode, Ops, Profile, ReturnFrame, ReturnStack,
+    Count, CounterLine, Cover, Filter, Fregs, Mode, Ops, Profile, ReturnFrame, ReturnStack,
 };
 use alloc::vec::Vec;
 use core::hint::black_box;
@@ -37,6 +37,7 @@ static DIRECT: Ops = unsafe { Ops::direct(probe::DIRECT_TRASH) };
 static STRAIGHT: Ops = unsafe { Ops::straight(probe::DIRECT_TRASH) };
 static HITS: Count = Count::new();
 static TIMES: Profile = Profile::new();
+static COVER: Cover = Cover::new();
 
 static STACK: ReturnStack = ReturnStack::new();
 
@@ -151,6 +152,13 @@ fn builtin() {
     let builtin = Case::builtin;
     nest::with(&[record], &builtin("record", written, 1));
     nest::with(&[&HITS], &builtin("count", hits, 1));
+    // Whoever comes first takes the entry away; what interrupts gives it back, so that the interrupted call meets it.
+    let covering = Case {
+        prepare: || COVER.clear(),
+        after_each: || COVER.clear(),
+        ..builtin("cover", || 0, 0)
+    };
+    nest::with(&[&COVER], &covering);
     nest::with(&[graph], &hijacking(builtin("graph", written, 2)));
     nest::with(&[&TIMES], &timing(builtin("profile", timed, 1)));
     let all = || written() + hits() + timed();
@@ -191,6 +199,8 @@ fn main() {
     assert_eq!(FTRACE.place_count(&HITS, lines, 1), Ok(()));
     let lines = leak(FTRACE.profile_lines(1), CounterLine::new);
     assert_eq!(FTRACE.place_profile(&TIMES, lines, 1), Ok(()));
+    let lines = leak(FTRACE.cover_lines(), CounterLine::new);
+    assert_eq!(FTRACE.place_cover(&COVER, lines), Ok(()));
     nest::install();
     calls();
     refused();

@@ -10,6 +10,7 @@ use crate::{AREA, FTRACE, register, unregister};
 use aarch64_ftrace::{Filter, Ops, ReturnStack};
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use spin::Mutex;
 use virt::println;
 use virt::trap::TrapFrame;
 
@@ -20,6 +21,8 @@ pub struct Case {
     pub name: &'static str,
     /// Puts everything as it must be before a pass.
     pub prepare: fn(),
+    /// Follows each call of what interrupts.
+    pub after_each: fn(),
     /// Calls [`window`], in whatever it is to be in.
     pub enter: fn(),
     /// What is counted so far.
@@ -44,6 +47,7 @@ impl Case {
         Self {
             name,
             prepare: || {},
+            after_each: || {},
             enter: window,
             counted: probe::delivered,
             each,
@@ -127,6 +131,7 @@ const PASSES: [Pass; 6] = [
 const DAIF_TO_SLOT: u32 = 3;
 const ELR_NOT_EXPECTED: u64 = u64::MAX;
 
+static AFTER_EACH: Mutex<fn()> = Mutex::new(|| {});
 static HIJACKED: AtomicBool = AtomicBool::new(false);
 static TRACERS: AtomicBool = AtomicBool::new(false);
 static EACH: AtomicU64 = AtomicU64::new(0);
@@ -184,6 +189,7 @@ pub fn through(case: &Case) {
 fn step(case: &Case, pass: Pass) -> (Steps, Found, Found) {
     HIJACKED.store(case.hijacked, Relaxed);
     TRACERS.store(case.tracers, Relaxed);
+    *AFTER_EACH.lock() = case.after_each;
     (case.prepare)();
     let retired = retired(case.enter);
     (case.prepare)();
@@ -295,6 +301,8 @@ impl FloatState {
 fn call() {
     expect(1);
     check(&probe::call());
+    let after_each = *AFTER_EACH.lock();
+    after_each();
 }
 
 /// Makes an interrupt pending, which the next instruction lets in.
