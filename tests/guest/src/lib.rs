@@ -13,6 +13,7 @@ pub mod platform;
 pub mod probe;
 pub mod raw;
 pub mod record;
+pub mod returns;
 pub mod smp;
 pub mod step;
 pub mod subject;

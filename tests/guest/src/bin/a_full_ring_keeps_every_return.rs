@@ -4,12 +4,10 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use aarch64_ftrace::{Filter, Mode, Ops, ReturnFrame, ReturnStack};
-use alloc::vec::Vec;
+use aarch64_ftrace::{Filter, Mode, Ops, ReturnStack};
 use core::hint::black_box;
 use guest::record::{EVENTS, RECORDER, counts, install, sure, tally};
+use guest::returns::{deep, frames};
 use guest::{FTRACE, count, register, unregister};
 use virt::println;
 
@@ -19,21 +17,10 @@ aarch64_ftrace::reserve_names!(128 * 1024);
 static STACK: ReturnStack = ReturnStack::new();
 static BESIDE: Ops = Ops::unguarded(count);
 
-#[inline(never)]
-extern "C" fn deep(n: u64) -> u64 {
-    if n == 0 {
-        0
-    } else {
-        black_box(deep(n - 1) + 1)
-    }
-}
-
 fn main() {
     guest::init();
     install(Mode::StopWhenFull, 1);
-    let mut frames = Vec::new();
-    frames.resize_with(EVENTS as usize, ReturnFrame::new);
-    assert_eq!(STACK.set_frames(frames.leak()), Ok(()));
+    assert_eq!(STACK.set_frames(frames(EVENTS as usize)), Ok(()));
     // SAFETY: no function has been hijacked yet.
     unsafe { FTRACE.switch_return_stack(&STACK) };
     let ops = sure(RECORDER.graph_ops());

@@ -6,14 +6,12 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
 use aarch64_ftrace::{
-    Count, CounterLine, CpuArea, Error, Filter, Ops, Profile, ReturnFrame, ReturnStack, Times,
+    Count, CounterLine, CpuArea, Error, Filter, Ops, Profile, ReturnStack, Times,
 };
-use alloc::vec::Vec;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use guest::returns::{deep, frames, interrupted, leaked, weigh};
 use guest::{
     FTRACE, callsite, irq, probe, register, take_counts, unregister, unwind, without_area,
 };
@@ -46,20 +44,6 @@ extern "C" fn tail(n: u64) -> u64 {
     leaf(black_box(n) + 10)
 }
 
-#[inline(never)]
-extern "C" fn deep(n: u64) -> u64 {
-    if n == 0 {
-        0
-    } else {
-        black_box(deep(n - 1) + 1)
-    }
-}
-
-#[inline(never)]
-extern "C" fn weigh(a: f64, b: f64) -> f64 {
-    black_box(a * 2.0 + b)
-}
-
 /// More than two words: returned through x8.
 #[repr(C)]
 struct Large([u64; 6]);
@@ -67,12 +51,6 @@ struct Large([u64; 6]);
 #[inline(never)]
 extern "C" fn large(n: u64) -> Large {
     Large(core::array::from_fn(|i| black_box(n) + i as u64))
-}
-
-#[inline(never)]
-fn interrupted(n: u64) -> u64 {
-    irq::send();
-    black_box(n + 3)
 }
 
 /// Takes a thousand ticks or more.
@@ -125,15 +103,7 @@ fn handler() {
 }
 
 fn lines(count: usize) -> &'static mut [CounterLine] {
-    let mut lines = Vec::new();
-    lines.resize_with(count, CounterLine::new);
-    lines.leak()
-}
-
-fn frames(count: usize) -> &'static mut [ReturnFrame] {
-    let mut frames = Vec::new();
-    frames.resize_with(count, ReturnFrame::new);
-    frames.leak()
+    leaked(count, CounterLine::new)
 }
 
 const FUNCTIONS: usize = 8;

@@ -9,10 +9,11 @@ extern crate alloc;
 
 use aarch64_ftrace::record::Item;
 use aarch64_ftrace::trace::Type;
-use aarch64_ftrace::{Filter, Mode, Ops, ReturnFrame, ReturnStack};
+use aarch64_ftrace::{Filter, Mode, Ops, ReturnStack};
 use alloc::vec::Vec;
 use core::hint::black_box;
 use guest::record::{RECORDER, counts, install, name, sure};
+use guest::returns::{deep, frames, interrupted, weigh};
 use guest::{FTRACE, count, irq, probe, register, take_counts, unregister, unwind, without_area};
 use virt::println;
 
@@ -32,26 +33,6 @@ fn outer(n: u64) -> u64 {
 #[inline(never)]
 fn inner(n: u64) -> u64 {
     black_box(n * 2)
-}
-
-#[inline(never)]
-extern "C" fn deep(n: u64) -> u64 {
-    if n == 0 {
-        0
-    } else {
-        black_box(deep(n - 1) + 1)
-    }
-}
-
-#[inline(never)]
-extern "C" fn weigh(a: f64, b: f64) -> f64 {
-    black_box(a * 2.0 + b)
-}
-
-#[inline(never)]
-fn interrupted(n: u64) -> u64 {
-    irq::send();
-    black_box(n + 3)
 }
 
 fn handler() {
@@ -94,12 +75,6 @@ extern "C" fn tail_end(n: u64) -> u64 {
     // SAFETY: main's is the second.
     unsafe { unwind::print(1) };
     black_box(n + 1)
-}
-
-fn frames(count: usize) -> &'static mut [ReturnFrame] {
-    let mut frames = Vec::new();
-    frames.resize_with(count, ReturnFrame::new);
-    frames.leak()
 }
 
 /// Prints each event; of an EXIT only whether it fits the ENTRY that it belongs to.
