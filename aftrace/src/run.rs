@@ -1,40 +1,117 @@
-//! Boots a kernel in QEMU, as cargo's runner does.
+//! Boots a kernel in QEMU, as cargo's runner does, with its console taken apart into text and frames.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// The command that boots `kernel` on QEMU's virt machine; `more` follows, and so overrides what stands before it.
+use crate::trace::uart::{Demultiplexer, Output};
+
+/// QEMU ends itself on the terminal's Ctrl-C; one that does not is ended after this.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The command that boots `kernel` on QEMU's virt machine; `more` follows, and so overrides what stands before it. The console is
+/// this terminal: Ctrl-C ends QEMU, Ctrl-A C changes to its monitor.
 #[must_use]
 pub fn command(qemu: &OsStr, kernel: &Path, more: &[OsString]) -> Command {
     let mut command = Command::new(qemu);
     command
-        .args([
-            "-machine",
-            "virt",
-            "-cpu",
-            "max",
-            "-semihosting",
-            "-display",
-            "none",
-        ])
-        .args([
-            "-serial",
-            "mon:stdio",
-            "-no-reboot",
-            "-nodefaults",
-            "-kernel",
-        ])
+        .args(["-machine", "virt", "-cpu", "max", "-semihosting"])
+        .args(["-display", "none", "-no-reboot", "-nodefaults"])
+        .args(["-chardev", "stdio,id=console,mux=on,signal=on"])
+        .args(["-serial", "chardev:console", "-mon", "chardev=console"])
+        .arg("-kernel")
         .arg(kernel)
         .args(more);
     command
 }
 
-/// Runs it and waits for its end.
-///
-/// # Errors
-/// The system cannot start it.
-pub fn run(mut command: Command) -> io::Result<ExitStatus> {
-    command.status()
+/// A QEMU that runs.
+pub struct Machine {
+    child: Arc<Mutex<Child>>,
+    stdout: std::process::ChildStdout,
+}
+
+/// Ends a QEMU from elsewhere: from the handler of a signal's own thread, or after a time.
+#[derive(Clone)]
+pub struct Stop(Arc<Mutex<Child>>);
+
+impl Machine {
+    /// Starts it. It reads this process's standard input.
+    ///
+    /// # Errors
+    /// The system cannot start it.
+    pub fn start(mut command: Command) -> io::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self {
+            child: Arc::new(Mutex::new(child)),
+            stdout,
+        })
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        Stop(Arc::clone(&self.child))
+    }
+
+    /// Hands on what it says, as soon as it is said, until it has ended.
+    ///
+    /// # Errors
+    /// Those of `each`; QEMU is ended then.
+    pub fn watch(
+        mut self,
+        mut each: impl FnMut(Output) -> io::Result<()>,
+    ) -> io::Result<ExitStatus> {
+        let mut demultiplexer = Demultiplexer::new();
+        let mut buffer = vec![0; 1 << 16];
+        let mut result = Ok(());
+        while result.is_ok() {
+            let mut out = |output| {
+                if result.is_ok() {
+                    result = each(output);
+                }
+            };
+            match self.stdout.read(&mut buffer) {
+                Ok(0) => {
+                    demultiplexer.end(&mut out);
+                    break;
+                }
+                Ok(length) => demultiplexer.push(&buffer[..length], &mut out),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        if result.is_err() {
+            held(&self.child).kill().ok();
+        }
+        let status = held(&self.child).wait()?;
+        result.map(|()| status)
+    }
+}
+
+impl Stop {
+    /// Lets QEMU end itself, as it does on Ctrl-C, and ends it where it does not.
+    pub fn interrupt(&self) {
+        let start = Instant::now();
+        while start.elapsed() < GRACE {
+            if !matches!(held(&self.0).try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill();
+    }
+
+    /// Ends it.
+    pub fn kill(&self) {
+        held(&self.0).kill().ok();
+    }
+}
+
+fn held(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
 }

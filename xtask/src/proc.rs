@@ -24,6 +24,8 @@ pub fn line(command: &Command) -> String {
 pub struct Captured {
     /// Whether it ended by itself with exit code 0.
     pub ok: bool,
+    /// Its exit code, where it ended by itself.
+    pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -86,6 +88,7 @@ pub fn capture(command: &mut Command, limit: Duration) -> Result<Captured> {
         // A grandchild may hold the pipes open for long: what was read so far is not worth waiting for.
         return Ok(Captured {
             ok: false,
+            code: None,
             stdout: String::new(),
             stderr: format!("stopped after {} s", limit.as_secs()),
         });
@@ -99,6 +102,7 @@ pub fn capture(command: &mut Command, limit: Duration) -> Result<Captured> {
     }
     Ok(Captured {
         ok: status.is_some_and(|status| status.success()),
+        code: status.and_then(|status| status.code()),
         stdout: read_out.join().unwrap_or_default(),
         stderr,
     })

@@ -8,6 +8,7 @@ mod dump;
 mod dump_ram;
 mod embed;
 mod info;
+mod machine;
 mod names;
 mod region;
 mod replay;
@@ -31,7 +32,8 @@ Exit codes:
   1    `check`: own code can be traced, each violation is listed
   2    wrong arguments, or an error: the message says what, where, and what to do
   3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
-  `run` exits with QEMU's own code (with 2 when QEMU could not be started, 1 when a signal ended it)";
+  130  `run`: Ctrl-C
+  `run` exits with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
 
 /// The host side of aarch64-ftrace: names for the callsites of a kernel, proof that the tracer is never traced, and the traces
 ///

@@ -1,22 +1,28 @@
 //! Boots a kernel.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftrace::embed::{EmbedError, embed_file};
 use aftrace::run;
+use aftrace::trace::live::Lines;
 use clap::Args;
 
 use super::embed::describe;
-use super::{EXIT_CODES, Outcome};
+use super::machine::{Screen, boot, without_dashes};
+use super::{EXIT_CODES, Outcome, at, read};
 
 /// Embed the names, then boot the kernel in QEMU
 ///
-/// Runs `qemu-system-aarch64 -machine virt -cpu max -semihosting -display none -serial mon:stdio -no-reboot
-/// -nodefaults -kernel KERNEL ARGUMENTS`. Later arguments override earlier ones: `-cpu cortex-a53`, `-machine virt,gic-version=3`.
+/// Runs `qemu-system-aarch64 -machine virt -cpu max -semihosting` with the terminal as the kernel's console, and without graphics and
+/// default devices. Later arguments override earlier ones: `-cpu cortex-a53`, `-machine virt,gic-version=3`.
 /// A kernel that reserves no space for names is booted without them.
+///
+/// A trace that the kernel sends between the lines of its console (docs/trace-format.md) is shown in place, a line for each event,
+/// or with -o goes to a file. Ctrl-C ends QEMU; Ctrl-A C leads to its monitor and back.
 ///
 /// As cargo's runner: `runner = "aftrace run"` in .cargo/config.toml, then `cargo run -- -smp 4`.
 #[derive(Args)]
@@ -33,6 +39,9 @@ pub struct Run {
     /// Print QEMU's command line instead of running it
     #[arg(long)]
     dry_run: bool,
+    /// Write the frames to this file in place of showing them
+    #[arg(short, long, value_name = "TRACE")]
+    output: Option<PathBuf>,
     /// The kernel
     kernel: PathBuf,
     /// Further arguments of QEMU; `--` before them is optional
@@ -56,25 +65,15 @@ impl Run {
             }
             Err(error) => return Err(describe(&self.kernel)(error).into()),
         }
-        let mut more = self.more.as_slice();
-        if let Some((first, rest)) = more.split_first()
-            && first == "--"
-        {
-            more = rest;
-        }
-        let command = run::command(&self.qemu, &self.kernel, more);
+        let command = run::command(&self.qemu, &self.kernel, without_dashes(&self.more));
         if self.dry_run {
             writeln!(io::stdout(), "{command:?}")?;
             return Ok(ExitCode::SUCCESS);
         }
-        let status = run::run(command).map_err(|error| {
-            format!(
-                "{}: {error}: install qemu-system-arm, or name it with --qemu",
-                self.qemu.to_string_lossy()
-            )
-        })?;
-        Ok(status.code().map_or(ExitCode::FAILURE, |code| {
-            ExitCode::from(code.clamp(0, 255) as u8)
-        }))
+        let screen = match &self.output {
+            Some(path) => Screen::File(BufWriter::new(File::create(path).map_err(at(path))?)),
+            None => Screen::Lines(Box::new(Lines::new(read(&self.kernel)?))),
+        };
+        boot(command, &self.qemu, screen, None)
     }
 }

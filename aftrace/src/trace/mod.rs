@@ -9,6 +9,7 @@ pub mod calls;
 pub mod dump;
 pub mod file;
 pub mod filter;
+pub mod live;
 pub mod play;
 pub mod ram;
 pub mod replay;

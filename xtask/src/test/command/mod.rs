@@ -1,6 +1,7 @@
 //! The host's command, as a person types it, on kernels that run, hang or have ended.
 
 mod live;
+mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,6 +52,10 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     tally.step("attach: the same through the stub for GDB", || {
         subject.attach()
     });
+    tally.step("run: events between lines of the console", || {
+        run::shows_events(&subject)
+    });
+    tally.step("run: Ctrl-C ends QEMU", || run::ends(&subject));
 }
 
 impl Subject {

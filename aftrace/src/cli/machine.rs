@@ -1,0 +1,98 @@
+//! What the verbs share that boot a kernel: the console on the terminal, Ctrl-C, the exit code.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use aftrace::run::Machine;
+use aftrace::trace::live::Lines;
+use aftrace::trace::uart::Output;
+
+use super::Outcome;
+
+/// As shells have it for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Where frames go.
+pub enum Screen {
+    /// To the terminal, in words.
+    Lines(Box<Lines>),
+    /// To a file, as they are.
+    File(BufWriter<File>),
+}
+
+/// QEMU's arguments without the `--` that may stand before them.
+pub fn without_dashes(more: &[OsString]) -> &[OsString] {
+    match more.split_first() {
+        Some((first, rest)) if first == "--" => rest,
+        _ => more,
+    }
+}
+
+/// Runs QEMU to its end, or to that of its time.
+pub fn boot(
+    command: Command,
+    qemu: &OsStr,
+    mut screen: Screen,
+    limit: Option<Duration>,
+) -> Outcome {
+    let machine = Machine::start(command).map_err(|error| {
+        let qemu = qemu.to_string_lossy();
+        format!("{qemu}: {error}: install qemu-system-arm, or name it with --qemu")
+    })?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let (stop, seen) = (machine.stop(), Arc::clone(&interrupted));
+    ctrlc::set_handler(move || {
+        seen.store(true, Ordering::Release);
+        stop.interrupt();
+    })?;
+    if let Some(limit) = limit {
+        let stop = machine.stop();
+        thread::spawn(move || {
+            thread::sleep(limit);
+            eprintln!("aftrace: {} s are over, QEMU is ended", limit.as_secs());
+            stop.kill();
+        });
+    }
+    let mut out = io::stdout().lock();
+    let mut at_start = true;
+    let mut bad = 0_u64;
+    let status = machine.watch(|output| match (output, &mut screen) {
+        (Output::Text(text), _) => {
+            at_start = text.ends_with(b"\n");
+            out.write_all(&text)?;
+            out.flush()
+        }
+        (Output::Frame(frame), Screen::File(file)) => file.write_all(&frame),
+        (Output::Frame(frame), Screen::Lines(lines)) => {
+            if !std::mem::replace(&mut at_start, true) {
+                writeln!(out)?;
+            }
+            lines.show(&frame, &mut out)?;
+            out.flush()
+        }
+        (Output::Bad { offset, bytes }, _) => {
+            bad += 1;
+            eprintln!("aftrace: at offset {offset} of the console {bytes} bytes are no frame");
+            Ok(())
+        }
+    })?;
+    match screen {
+        Screen::File(mut file) => file.flush()?,
+        Screen::Lines(lines) if lines.passed_over > 0 => {
+            eprintln!("aftrace: {} frames could not be shown", lines.passed_over);
+        }
+        Screen::Lines(_) => {}
+    }
+    if interrupted.load(Ordering::Acquire) {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    Ok(status.code().map_or(ExitCode::FAILURE, |code| {
+        ExitCode::from(code.clamp(0, 255) as u8)
+    }))
+}

@@ -1,0 +1,116 @@
+//! Frames as lines of text, while they come: what `aftrace run` shows between the lines of the console.
+
+use std::io::{self, Write};
+
+use aarch64_ftrace::trace::{
+    EVENT_BYTES, EVENTS_HEAD_BYTES, Event, Frame, FrameKind, HEADER_BYTES, Header, Type,
+};
+
+use super::stream::u64_at;
+use super::symbols::{SymbolError, Symbols};
+
+/// What a header says, and the kernel's names for it.
+pub struct Lines {
+    kernel: Vec<u8>,
+    known: Option<(Header, Symbols)>,
+    /// Events that were shown.
+    pub events: u64,
+    /// Frames that came before any header, or do not fit their kind.
+    pub passed_over: u64,
+}
+
+impl Lines {
+    /// With the ELF file that runs.
+    #[must_use]
+    pub const fn new(kernel: Vec<u8>) -> Self {
+        Self {
+            kernel,
+            known: None,
+            events: 0,
+            passed_over: 0,
+        }
+    }
+
+    /// Shows a frame whose CRC is right.
+    ///
+    /// # Errors
+    /// Those of `out`; `InvalidData` where the frames are of another build than the kernel.
+    pub fn show(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {
+        let Ok((frame, _)) = Frame::parse(frame) else {
+            self.passed_over += 1;
+            return Ok(());
+        };
+        match (FrameKind::from_code(frame.kind), &self.known) {
+            (Some(FrameKind::Header), _) => self.header(frame.payload),
+            (Some(FrameKind::Events), Some((_, symbols))) => {
+                match lines(symbols, frame.core, frame.payload, out)? {
+                    Some(events) => self.events += events,
+                    None => self.passed_over += 1,
+                }
+                Ok(())
+            }
+            (Some(FrameKind::Events), None) => {
+                self.passed_over += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn header(&mut self, payload: &[u8]) -> io::Result<()> {
+        let header = payload
+            .first_chunk::<HEADER_BYTES>()
+            .and_then(|bytes| Header::from_bytes(bytes).ok());
+        let Some(header) = header else {
+            self.passed_over += 1;
+            return Ok(());
+        };
+        if self
+            .known
+            .as_ref()
+            .is_none_or(|(known, _)| *known != header)
+        {
+            let symbols = Symbols::of_kernel(&self.kernel, &header, false);
+            let wrong = |error: SymbolError| io::Error::new(io::ErrorKind::InvalidData, error);
+            self.known = Some((header, symbols.map_err(wrong)?));
+        }
+        Ok(())
+    }
+}
+
+/// A line for each event, and one for those that are missing before them; how many there were.
+fn lines(
+    symbols: &Symbols,
+    core: u16,
+    payload: &[u8],
+    out: &mut impl Write,
+) -> io::Result<Option<u64>> {
+    let Some((head, events)) = payload.split_first_chunk::<EVENTS_HEAD_BYTES>() else {
+        return Ok(None);
+    };
+    let (events, rest) = events.as_chunks::<{ EVENT_BYTES as usize }>();
+    if !rest.is_empty() {
+        return Ok(None);
+    }
+    let missing = u64_at(head, 8);
+    if missing > 0 {
+        writeln!(out, "[ core {core} ] {missing} events lost")?;
+    }
+    for bytes in events {
+        let event = Event::from_bytes(*bytes);
+        let time = symbols.nanoseconds(event.time());
+        let (seconds, fraction) = (time / 1_000_000_000, time % 1_000_000_000);
+        write!(out, "[ core {core} {seconds}.{fraction:09} ] ")?;
+        let name = symbols.name(event.callsite_low());
+        match event.kind() {
+            Some(Type::Function) => writeln!(out, "{name} <- {}", symbols.caller(event.upper()))?,
+            Some(Type::Entry) => writeln!(out, "{name} {{ <- {}", symbols.caller(event.upper()))?,
+            Some(Type::Exit) => {
+                let ns = symbols.nanoseconds(event.upper().into());
+                writeln!(out, "}} {name} {}.{:03} us", ns / 1000, ns % 1000)?;
+            }
+            _ => writeln!(out, "event of type {}", event.code())?,
+        }
+    }
+    Ok(Some(events.len() as u64))
+}
