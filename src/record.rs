@@ -9,6 +9,7 @@ mod snapshot;
 mod stream;
 mod survivor;
 mod switch;
+mod trigger;
 
 pub use error::RecordError;
 pub use memory::{RecordMemory, Sizes};
@@ -17,6 +18,7 @@ pub use reader::{Item, Reader};
 pub use snapshot::Snapshot;
 pub use stream::SendError;
 pub use survivor::{Build, Survivor};
+pub use trigger::{Action, MAX_TRIGGERS, Trigger, park};
 
 use crate::arch;
 use crate::areas;

@@ -63,6 +63,12 @@ pub(crate) fn in_tracer() -> bool {
     AREA.in_tracer()
 }
 
+pub(crate) fn mask_all() {}
+
+pub(crate) fn wait() {
+    core::hint::spin_loop();
+}
+
 pub(crate) fn count_entry() -> EntryFn {
     entry::COUNT
 }

@@ -41,6 +41,10 @@ pub enum RecordError {
     NoSpare,
     /// There is a snapshot already, and one pair of rings for each core.
     SnapshotHeld,
+    /// So many triggers have been set as there may be.
+    TooManyTriggers,
+    /// The first of two triggers does not switch on, or the second does not switch off.
+    NotAPair,
     /// The region has no ring for this core.
     NoSuchCore {
         /// Asked for.
@@ -73,6 +77,15 @@ impl fmt::Display for RecordError {
             Self::TextTooLarge { bytes } => write!(
                 f,
                 "the text has {bytes} bytes; events tell {TEXT_BYTES_MAX} apart"
+            ),
+            Self::TooManyTriggers => write!(
+                f,
+                "{} triggers have been set already: use one of them again, with another filter",
+                super::MAX_TRIGGERS
+            ),
+            Self::NotAPair => write!(
+                f,
+                "these triggers are no pair: the first is to have Action::On, the second Action::Off"
             ),
             Self::NoSpare => write!(f, "no spare rings: ask for them in the sizes of install"),
             Self::SnapshotHeld => write!(f, "there is a snapshot: drop it first"),

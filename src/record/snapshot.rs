@@ -49,6 +49,11 @@ impl Recorder {
 }
 
 impl Snapshot {
+    /// The one that somebody has forgotten, to be held from now on.
+    pub(super) const fn kept(recorder: &'static Recorder) -> Self {
+        Self { recorder }
+    }
+
     fn ring(&self, core: usize) -> Result<&'static Control, RecordError> {
         let region = &self.recorder.installed()?.region;
         region.taken(core).ok_or(RecordError::NoSuchCore {

@@ -72,6 +72,21 @@ pub(crate) fn in_tracer() -> bool {
     cpu_area().is_some_and(CpuArea::in_tracer)
 }
 
+/// D, A, I and F of DAIFSET (Arm ARM DDI 0487, "MSR (immediate)").
+const ALL_MASKED: u8 = 0b1111;
+
+/// Masks all exceptions that can be masked.
+pub(crate) fn mask_all() {
+    // SAFETY: whoever parks its core takes no interrupt any more.
+    unsafe { core::arch::asm!("msr daifset, #{}", const ALL_MASKED, options(nostack)) };
+}
+
+/// Waits for an event, or not.
+pub(crate) fn wait() {
+    // SAFETY: WFE changes nothing but the event register.
+    unsafe { core::arch::asm!("wfe", options(nomem, nostack, preserves_flags)) };
+}
+
 /// The counter's entry, for this core's way of atomic adds.
 pub(crate) fn count_entry() -> EntryFn {
     if has_lse() {
