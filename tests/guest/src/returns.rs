@@ -1,9 +1,10 @@
-//! Functions whose return is hijacked, and the memory for that: what the guests of the function graph and of the profiler share.
+//! Functions whose return is hijacked, and memory for that and for counters: what the guests of the function graph, of the
+//! counter and of the profiler share.
 
 extern crate alloc;
 
 use crate::irq;
-use aarch64_ftrace::ReturnFrame;
+use aarch64_ftrace::{CounterLine, ReturnFrame};
 use alloc::vec::Vec;
 use core::hint::black_box;
 
@@ -35,6 +36,11 @@ pub fn leaked<T>(count: usize, make: fn() -> T) -> &'static mut [T] {
     let mut all = Vec::new();
     all.resize_with(count, make);
     all.leak()
+}
+
+/// For a counter or a profiler.
+pub fn lines(count: usize) -> &'static mut [CounterLine] {
+    leaked(count, CounterLine::new)
 }
 
 /// For a return stack.

@@ -5,12 +5,10 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use aarch64_ftrace::{Count, CounterLine, CpuArea, Filter};
-use alloc::vec::Vec;
+use aarch64_ftrace::{Count, CpuArea, Filter};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, Ordering};
+use guest::returns::lines;
 use guest::{FTRACE, callsite, register, unregister};
 use virt::println;
 
@@ -48,17 +46,11 @@ fn other_core(_: usize) {
     }
 }
 
-fn lines(cores: usize) -> &'static mut [CounterLine] {
-    let mut lines = Vec::new();
-    lines.resize_with(FTRACE.count_lines(cores), CounterLine::new);
-    lines.leak()
-}
-
 fn main() {
     guest::init();
     println!(
         "for one core: {:?}",
-        FTRACE.place_count(&EARLY, lines(1), 1)
+        FTRACE.place_count(&EARLY, lines(FTRACE.count_lines(1)), 1)
     );
     if let Err(error) = virt::cores::start_core(1, other_core) {
         panic!("{error}");
@@ -66,7 +58,9 @@ fn main() {
     while STEP.load(Ordering::Acquire) < 1 {
         core::hint::spin_loop();
     }
-    let refused = FTRACE.place_count(&LATE, lines(1), 1).is_err();
+    let refused = FTRACE
+        .place_count(&LATE, lines(FTRACE.count_lines(1)), 1)
+        .is_err();
     println!("again, with two online: refused {refused}");
     register(&EARLY, &Filter::at(&[subject as *const () as usize]));
     STEP.store(2, Ordering::Release);

@@ -6,15 +6,13 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
 use aarch64_ftrace::record::Item;
 use aarch64_ftrace::trace::Type;
-use aarch64_ftrace::{CounterLine, Filter, Mode, Profile, ReturnFrame, ReturnStack};
-use alloc::vec::Vec;
+use aarch64_ftrace::{Filter, Mode, Profile, ReturnStack};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use guest::record::{RECORDER, install, name, sure};
+use guest::returns::{frames, lines};
 use guest::task::{self, Task};
 use guest::{FTRACE, callsite, register, unregister, unwind};
 use virt::println;
@@ -70,9 +68,7 @@ fn other_task() -> ! {
 }
 
 fn give_frames(stack: &'static ReturnStack, count: usize) {
-    let mut frames = Vec::new();
-    frames.resize_with(count, ReturnFrame::new);
-    assert_eq!(stack.set_frames(frames.leak()), Ok(()));
+    assert_eq!(stack.set_frames(frames(count)), Ok(()));
 }
 
 /// A fresh task in the place of the other one.
@@ -165,9 +161,8 @@ fn main() {
     install(Mode::Overwrite, 1);
     give_frames(&TASKS[MAIN].1, 16);
     give_frames(&TASKS[OTHER].1, 6);
-    let mut lines = Vec::new();
-    lines.resize_with(FTRACE.profile_lines(1), CounterLine::new);
-    assert_eq!(FTRACE.place_profile(&TIMES, lines.leak(), 1), Ok(()));
+    let lines = lines(FTRACE.profile_lines(1));
+    assert_eq!(FTRACE.place_profile(&TIMES, lines, 1), Ok(()));
     // SAFETY: no function has been hijacked yet.
     unsafe { FTRACE.switch_return_stack(&TASKS[MAIN].1) };
     let at = [relay as *const () as usize, leaf as *const () as usize];

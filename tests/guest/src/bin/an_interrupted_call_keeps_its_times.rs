@@ -11,12 +11,13 @@ extern crate alloc;
 
 use aarch64_ftrace::record::Item;
 use aarch64_ftrace::trace::Type;
-use aarch64_ftrace::{CounterLine, Filter, Mode, Ops, Profile, ReturnFrame, ReturnStack};
+use aarch64_ftrace::{Filter, Mode, Ops, Profile, ReturnStack};
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use guest::record::{RECORDER, install, sure};
+use guest::returns::{frames, lines};
 use guest::{FTRACE, callsite, register, unregister};
 use virt::println;
 
@@ -226,9 +227,7 @@ fn has_lse() -> bool {
 }
 
 fn give_frames(stack: &'static ReturnStack) {
-    let mut frames = Vec::new();
-    frames.resize_with(16, ReturnFrame::new);
-    assert_eq!(stack.set_frames(frames.leak()), Ok(()));
+    assert_eq!(stack.set_frames(frames(16)), Ok(()));
 }
 
 fn main() {
@@ -236,9 +235,8 @@ fn main() {
     install(Mode::Overwrite, 1);
     give_frames(&STACK);
     give_frames(&OTHER);
-    let mut lines = Vec::new();
-    lines.resize_with(FTRACE.profile_lines(1), CounterLine::new);
-    assert_eq!(FTRACE.place_profile(&TIMES, lines.leak(), 1), Ok(()));
+    let lines = lines(FTRACE.profile_lines(1));
+    assert_eq!(FTRACE.place_profile(&TIMES, lines, 1), Ok(()));
     // SAFETY: no function has been hijacked yet.
     unsafe { FTRACE.switch_return_stack(&STACK) };
     virt::irq::handle(virt::board::TIMER_IRQ, tick);

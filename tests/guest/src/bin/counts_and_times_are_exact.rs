@@ -6,12 +6,10 @@
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::{
-    Count, CounterLine, CpuArea, Error, Filter, Ops, Profile, ReturnStack, Times,
-};
+use aarch64_ftrace::{Count, CpuArea, Error, Filter, Ops, Profile, ReturnStack, Times};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use guest::returns::{deep, frames, interrupted, leaked, weigh};
+use guest::returns::{deep, frames, interrupted, lines, weigh};
 use guest::{
     FTRACE, callsite, irq, probe, register, take_counts, unregister, unwind, without_area,
 };
@@ -100,10 +98,6 @@ fn around(n: u64) -> u64 {
 
 fn handler() {
     assert_eq!(twice(1), 4);
-}
-
-fn lines(count: usize) -> &'static mut [CounterLine] {
-    leaked(count, CounterLine::new)
 }
 
 const FUNCTIONS: usize = 8;

@@ -5,14 +5,10 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use aarch64_ftrace::{
-    Count, CounterLine, Filter, Fregs, Mode, Ops, Profile, ReturnFrame, ReturnStack,
-};
-use alloc::vec::Vec;
+use aarch64_ftrace::{Count, Filter, Fregs, Mode, Ops, Profile, ReturnStack};
 use core::arch::global_asm;
 use guest::record::{RECORDER, counts, install, sure};
+use guest::returns::{frames, lines};
 use guest::{FTRACE, callsite, register, unregister};
 use virt::println;
 
@@ -57,18 +53,12 @@ fn calls_under(all: &[&'static Ops]) {
     }
 }
 
-fn many<T>(count: usize, make: fn() -> T) -> &'static mut [T] {
-    let mut all = Vec::new();
-    all.resize_with(count, make);
-    all.leak()
-}
-
 fn main() {
     guest::init();
     let placed = [
-        FTRACE.place_count(&COUNT, many(FTRACE.count_lines(1), CounterLine::new), 1),
-        FTRACE.place_profile(&PROFILE, many(FTRACE.profile_lines(1), CounterLine::new), 1),
-        STACK.set_frames(many(4, ReturnFrame::new)),
+        FTRACE.place_count(&COUNT, lines(FTRACE.count_lines(1)), 1),
+        FTRACE.place_profile(&PROFILE, lines(FTRACE.profile_lines(1)), 1),
+        STACK.set_frames(frames(4)),
     ];
     assert_eq!(placed, [Ok(()); 3]);
     // SAFETY: one core, one stack, nothing is hijacked yet.

@@ -9,15 +9,11 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
 use aarch64_ftrace::insn::Insn;
-use aarch64_ftrace::{
-    Count, CounterLine, Cover, Filter, Fregs, Mode, Ops, Profile, ReturnFrame, ReturnStack,
-};
-use alloc::vec::Vec;
+use aarch64_ftrace::{Count, Cover, Filter, Fregs, Mode, Ops, Profile, ReturnStack};
 use core::hint::black_box;
 use guest::record::{RECORDER, install, sure};
+use guest::returns::{frames, lines};
 use guest::step::ledger;
 use guest::step::nest::{self, Case};
 use guest::{FTRACE, callsite, probe, raw, register, unregister};
@@ -183,24 +179,18 @@ fn without_area() {
     nest::with(&[&TIMES], &offline("profile, not online"));
 }
 
-fn leak<T>(count: usize, one: fn() -> T) -> &'static mut [T] {
-    let mut all = Vec::new();
-    all.resize_with(count, one);
-    all.leak()
-}
-
 fn main() {
     guest::init();
     install(Mode::Overwrite, 1);
-    assert_eq!(STACK.set_frames(leak(16, ReturnFrame::new)), Ok(()));
+    assert_eq!(STACK.set_frames(frames(16)), Ok(()));
     // SAFETY: no function has been hijacked yet.
     unsafe { FTRACE.switch_return_stack(&STACK) };
-    let lines = leak(FTRACE.count_lines(1), CounterLine::new);
-    assert_eq!(FTRACE.place_count(&HITS, lines, 1), Ok(()));
-    let lines = leak(FTRACE.profile_lines(1), CounterLine::new);
-    assert_eq!(FTRACE.place_profile(&TIMES, lines, 1), Ok(()));
-    let lines = leak(FTRACE.cover_lines(), CounterLine::new);
-    assert_eq!(FTRACE.place_cover(&COVER, lines), Ok(()));
+    let memory = lines(FTRACE.count_lines(1));
+    assert_eq!(FTRACE.place_count(&HITS, memory, 1), Ok(()));
+    let memory = lines(FTRACE.profile_lines(1));
+    assert_eq!(FTRACE.place_profile(&TIMES, memory, 1), Ok(()));
+    let memory = lines(FTRACE.cover_lines());
+    assert_eq!(FTRACE.place_cover(&COVER, memory), Ok(()));
     nest::install();
     calls();
     refused();

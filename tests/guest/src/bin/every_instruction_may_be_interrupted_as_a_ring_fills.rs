@@ -7,12 +7,10 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
 use aarch64_ftrace::record::Sizes;
-use aarch64_ftrace::{Mode, ReturnFrame, ReturnStack};
-use alloc::vec::Vec;
+use aarch64_ftrace::{Mode, ReturnStack};
 use guest::record::{RECORDER, install_sizes, is_intact, sure};
+use guest::returns::frames;
 use guest::step::ledger;
 use guest::step::nest::{self, Case};
 use guest::{FTRACE, probe};
@@ -54,9 +52,7 @@ fn main() {
         mode: Mode::StopWhenFull,
         spare: false,
     });
-    let mut frames = Vec::new();
-    frames.resize_with(16, ReturnFrame::new);
-    assert_eq!(STACK.set_frames(frames.leak()), Ok(()));
+    assert_eq!(STACK.set_frames(frames(16)), Ok(()));
     // SAFETY: no function has been hijacked yet.
     unsafe { FTRACE.switch_return_stack(&STACK) };
     nest::install();
