@@ -230,7 +230,7 @@ fn matrix(
             tally.fail(format!("{} {target} {profile}: not built", guest.name));
             continue;
         };
-        for cpu in guest.header.cpus_for(variant) {
+        for cpu in guest.header.cpus_for(variant, profile) {
             let job = Job {
                 guest,
                 kernel,
