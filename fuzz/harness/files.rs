@@ -78,7 +78,7 @@ thread_local! {
 }
 
 /// The bytes as a file, indexed.
-fn opened(bytes: &[u8]) -> Option<Trace> {
+pub(crate) fn opened(bytes: &[u8]) -> Option<Trace> {
     FILE.with_borrow_mut(|file| {
         let mut write = || {
             file.set_len(0)?;

@@ -3,19 +3,21 @@
 #![forbid(unsafe_code)]
 
 mod cobs;
+mod control;
 mod crc;
 mod frame;
 mod header;
 mod region;
 
 pub use cobs::{CobsEncoder, cobs_decode};
+pub use control::{Control, control_crc};
 pub use crc::{crc32, crc32_of};
 pub use frame::{
     EVENTS_HEAD_BYTES, EndReason, FRAME_HEAD_BYTES, Frame, FrameCounts, FrameError, FrameKind,
     NO_CORE, PAYLOAD_BYTES_MAX, counts_payload, end_payload, events_head, frame_head,
 };
 pub use header::{BUILD_ID_BYTES, FLAG_SURVIVES, Header, HeaderError};
-pub use region::{Region, RegionError, Ring, control_crc};
+pub use region::{Region, RegionError, Ring};
 
 /// Bytes of one event: two 64-bit words.
 pub const EVENT_BYTES: u64 = 16;

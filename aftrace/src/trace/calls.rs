@@ -284,7 +284,8 @@ impl Stack {
         } else {
             u64::from(duration)
         };
-        *self.inner_of_top() += duration;
+        let inner = self.inner_of_top();
+        *inner = inner.saturating_add(duration);
         say(Step::Leave(Return {
             call: open.call,
             entered: true,

@@ -1,14 +1,15 @@
 //! Finds trace regions in a raw memory image, whatever the state of the kernel, and makes frames of what their rings hold.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use super::file::Symbol;
-use super::stream::{u32_at, u64_at};
+use super::stream::u64_at;
 use aarch64_ftrace::trace::{
-    CONTROL_BYTES, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES, Header,
-    HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, control_crc,
-    counts_payload, end_payload, events_head, frame_head,
+    CONTROL_BYTES, Control, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES,
+    Header, HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, counts_payload, end_payload, events_head,
+    frame_head,
 };
 
 /// Regions begin at multiples of this.
@@ -143,6 +144,7 @@ pub fn extract<W: Write>(
     out.frame(FrameKind::Header, NO_CORE, &[&header.to_bytes()])?;
     out.symbols(names)?;
     let mut rings = Vec::new();
+    let mut claimed = BTreeMap::new();
     let mut last = 0;
     for index in 0..u64::from(header.rings) {
         let mut block = [0; CONTROL_BYTES];
@@ -156,15 +158,20 @@ pub fn extract<W: Write>(
         if control.role != role {
             continue;
         }
+        let rejected = control
+            .check(index as u32, header.region_bytes)
+            .map_err(|error| error.to_string())
+            .and_then(|()| claim(&control, &mut claimed));
         let mut ring = Ring {
             core: control.core,
             role,
             events: 0,
             counts: FrameCounts::default(),
-            refused: control.reject(&block, header).err(),
+            refused: rejected.err(),
         };
         if ring.refused.is_none() {
-            control.copy(image, region, &mut ring, &mut last, out)?;
+            let ring = (&control, &mut ring);
+            copy(image, region, ring, &mut last, out)?;
         }
         rings.push(ring);
     }
@@ -176,140 +183,91 @@ pub fn extract<W: Write>(
     Ok(rings)
 }
 
-struct Control {
-    head: u64,
-    mask: u64,
-    shift: u64,
-    limit: u64,
-    start: u64,
-    data: u64,
-    core: u32,
-    role: u32,
-    refused: u64,
-    /// Where the recording ended; 0 while it goes on.
-    end: u64,
+/// Takes a ring's data, if nobody has: from where to where others have it stands in `claimed`.
+fn claim(control: &Control, claimed: &mut BTreeMap<u64, u64>) -> Result<(), String> {
+    let end = control.data + control.bytes();
+    let before = claimed.range(..end).next_back();
+    if before.is_some_and(|(_, &other)| other > control.data) {
+        return Err("its data is another ring's".to_owned());
+    }
+    claimed.insert(control.data, end);
+    Ok(())
 }
 
-impl Control {
-    fn read(block: &[u8; CONTROL_BYTES]) -> Self {
-        Self {
-            head: u64_at(block, 0),
-            mask: u64_at(block, 8),
-            shift: u64_at(block, 24),
-            limit: u64_at(block, 32),
-            start: u64_at(block, 40),
-            data: u64_at(block, 48),
-            core: u32_at(block, 56),
-            role: u32_at(block, 60),
-            refused: u64_at(block, 64),
-            end: u64_at(block, 72),
+/// Writes the events of a ring, and its counts.
+fn copy<W: Write>(
+    image: &mut (impl Read + Seek),
+    region: u64,
+    (control, ring): (&Control, &mut Ring),
+    last: &mut u64,
+    out: &mut FrameWriter<W>,
+) -> io::Result<()> {
+    let (bytes, end, mut position) = (control.bytes(), control.stop(), control.oldest());
+    ring.counts = control.counts();
+    let mut batch = Vec::with_capacity(BATCH * SLOT);
+    let (mut first, mut lost) = (position, ring.counts.overwritten);
+    let mut slots = vec![0; BATCH * SLOT];
+    while position < end {
+        // To the ring's own end, then on from its beginning.
+        let here = (slots.len() as u64)
+            .min(end - position)
+            .min(bytes - (position & control.mask));
+        let slots = &mut slots[..here as usize];
+        image.seek(SeekFrom::Start(
+            region.saturating_add(control.data) + (position & control.mask),
+        ))?;
+        let read = read_full(image, slots)?;
+        if read == 0 {
+            // The image ends before: nothing of this lap is left, and a hostile ring can be larger than any image.
+            flush(control, &mut batch, first, &mut lost, out)?;
+            let gone = (end - position).min(bytes - (position & control.mask));
+            lost += gone / EVENT_BYTES;
+            ring.counts.unfinished += gone / EVENT_BYTES;
+            position += gone;
+            first = position;
+            continue;
         }
-    }
-
-    fn reject(&self, block: &[u8; CONTROL_BYTES], header: &Header) -> Result<(), String> {
-        let (stored, computed) = (u32_at(block, 124), control_crc(block));
-        if stored != computed {
-            return Err(format!(
-                "its control block's CRC is {stored:#010x}, its bytes have {computed:#010x}"
-            ));
-        }
-        let bytes = self.mask.wrapping_add(1);
-        let fits = bytes.is_power_of_two()
-            && (RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes)
-            && u64::from(bytes.trailing_zeros()) == self.shift
-            && self
-                .data
-                .checked_add(bytes)
-                .is_some_and(|end| end <= header.region_bytes)
-            && self.head.is_multiple_of(EVENT_BYTES)
-            && self.start.is_multiple_of(EVENT_BYTES)
-            && self.end.is_multiple_of(EVENT_BYTES);
-        match fits && self.core < u32::from(NO_CORE) {
-            true => Ok(()),
-            false => Err("its control block says what cannot be".to_owned()),
-        }
-    }
-
-    fn copy<W: Write>(
-        &self,
-        image: &mut (impl Read + Seek),
-        region: u64,
-        ring: &mut Ring,
-        last: &mut u64,
-        out: &mut FrameWriter<W>,
-    ) -> io::Result<()> {
-        let bytes = self.mask + 1;
-        let reached = match self.end {
-            0 => self.head,
-            end => end.min(self.head),
-        };
-        let end = reached.min(self.limit).max(self.start);
-        // Who reserves after the recording's end writes over its oldest too.
-        let written = self.head.min(self.limit);
-        let oldest = written.saturating_sub(bytes).min(end).max(self.start);
-        ring.counts = FrameCounts {
-            written: (end - self.start) / EVENT_BYTES,
-            overwritten: (oldest - self.start) / EVENT_BYTES,
-            dropped: (reached.max(self.limit) - self.limit) / EVENT_BYTES,
-            unfinished: 0,
-            refused: self.refused,
-        };
-        let mut batch = Vec::with_capacity(BATCH * SLOT);
-        let (mut first, mut lost) = (oldest, ring.counts.overwritten);
-        let mut position = oldest;
-        let mut slots = vec![0; BATCH * SLOT];
-        while position < end {
-            // To the ring's own end, then on from its beginning.
-            let here = (slots.len() as u64)
-                .min(end - position)
-                .min(bytes - (position & self.mask));
-            let slots = &mut slots[..here as usize];
-            image.seek(SeekFrom::Start(
-                region.saturating_add(self.data) + (position & self.mask),
-            ))?;
-            let read = read_full(image, slots)?;
-            // An image that ends early has no more than zeroes there, which fit no lap.
-            slots[read..].fill(0);
-            for slot in slots.chunks_exact(SLOT) {
-                let event = Event([u64_at(slot, 0), u64_at(slot, 8)]);
-                if event.is_of(position, self.shift as u32) {
-                    *last = (*last).max(event.time());
-                    batch.extend(event.without_lap().to_bytes());
-                    ring.events += 1;
-                } else {
-                    self.flush(&mut batch, first, &mut lost, out)?;
-                    lost += 1;
-                    ring.counts.unfinished += 1;
-                    first = position + EVENT_BYTES;
-                }
-                position += EVENT_BYTES;
-                if batch.len() == BATCH * SLOT {
-                    self.flush(&mut batch, first, &mut lost, out)?;
-                    first = position;
-                }
+        // An image that ends early has no more than zeroes there, which fit no lap.
+        slots[read..].fill(0);
+        for slot in slots.chunks_exact(SLOT) {
+            let event = Event([u64_at(slot, 0), u64_at(slot, 8)]);
+            if event.is_of(position, control.shift as u32) {
+                *last = (*last).max(event.time());
+                batch.extend(event.without_lap().to_bytes());
+                ring.events += 1;
+            } else {
+                flush(control, &mut batch, first, &mut lost, out)?;
+                lost += 1;
+                ring.counts.unfinished += 1;
+                first = position + EVENT_BYTES;
+            }
+            position += EVENT_BYTES;
+            if batch.len() == BATCH * SLOT {
+                flush(control, &mut batch, first, &mut lost, out)?;
+                first = position;
             }
         }
-        self.flush(&mut batch, first, &mut lost, out)?;
-        out.frame(
-            FrameKind::Counts,
-            self.core as u16,
-            &[&counts_payload(ring.counts)],
-        )
     }
+    flush(control, &mut batch, first, &mut lost, out)?;
+    out.frame(
+        FrameKind::Counts,
+        control.core as u16,
+        &[&counts_payload(ring.counts)],
+    )
+}
 
-    fn flush<W: Write>(
-        &self,
-        batch: &mut Vec<u8>,
-        first: u64,
-        lost: &mut u64,
-        out: &mut FrameWriter<W>,
-    ) -> io::Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let head = events_head((first - self.start) / EVENT_BYTES, std::mem::take(lost));
-        out.frame(FrameKind::Events, self.core as u16, &[&head, batch])?;
-        batch.clear();
-        Ok(())
+fn flush<W: Write>(
+    control: &Control,
+    batch: &mut Vec<u8>,
+    first: u64,
+    lost: &mut u64,
+    out: &mut FrameWriter<W>,
+) -> io::Result<()> {
+    if batch.is_empty() {
+        return Ok(());
     }
+    let head = events_head((first - control.start) / EVENT_BYTES, std::mem::take(lost));
+    out.frame(FrameKind::Events, control.core as u16, &[&head, batch])?;
+    batch.clear();
+    Ok(())
 }

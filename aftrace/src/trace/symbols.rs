@@ -142,7 +142,8 @@ impl Symbols {
             (true, _) => ticks.saturating_mul(SECOND / frequency),
             (false, Some(product)) => product / frequency,
             (false, None) => {
-                (u128::from(ticks) * u128::from(SECOND) / u128::from(frequency)) as u64
+                let wide = u128::from(ticks) * u128::from(SECOND) / u128::from(frequency);
+                u64::try_from(wide).unwrap_or(u64::MAX)
             }
         }
     }

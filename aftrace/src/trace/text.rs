@@ -40,7 +40,7 @@ pub fn function(
         .cores
         .values()
         .filter_map(|core| core.counts.map(|counts| counts.written))
-        .sum::<u64>();
+        .fold(0, u64::saturating_add);
     write!(
         out,
         "# tracer: function\n#\n# entries-in-buffer/entries-written: {events}/{}   #P:{cores}\n#\n\

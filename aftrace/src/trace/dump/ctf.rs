@@ -119,7 +119,7 @@ impl Writer<'_> {
                     self.packet(core)?;
                 }
                 let packet = self.cores.entry(core).or_default();
-                packet.discarded += events;
+                packet.discarded = packet.discarded.saturating_add(events);
                 Ok(())
             }
             Mark::End(_) | Mark::Other(..) => Ok(()),

@@ -31,6 +31,11 @@ impl Paths {
         self.by_call.insert((above, callsite), self.nodes.len() - 1);
         self.nodes.len() - 1
     }
+
+    fn add(&mut self, path: usize, ticks: u64) {
+        let sum = &mut self.nodes[path].2;
+        *sum = sum.saturating_add(ticks);
+    }
 }
 
 /// A line for each path, `a;b;c NANOSECONDS`, in the order of the paths. Calls without an ENTRY are paths of their own; of FUNCTION
@@ -53,7 +58,7 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
                     .and_then(|stack| stack.last().copied())
                     .unwrap_or(ROOT);
                 let path = paths.below(above, leave.call.callsite);
-                paths.nodes[path].2 += leave.own;
+                paths.add(path, leave.own);
             }
             Shown::Step(Step::Enter(call)) => {
                 let stack = open.entry(call.task).or_default();
@@ -67,7 +72,7 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
                     true => open.entry(call.task).or_default().pop(),
                     false => Some(paths.below(ROOT, call.callsite)),
                 };
-                paths.nodes[path.unwrap_or(ROOT)].2 += own;
+                paths.add(path.unwrap_or(ROOT), own);
             }
             Shown::Step(Step::Abandoned(call, _)) => {
                 open.entry(call.task).or_default().pop();
@@ -81,6 +86,10 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
     })?;
     let name = |callsite| symbols.name(callsite).replace(';', ":");
     let mut found = std::collections::BTreeMap::<String, u64>::new();
+    let mut add = |path: String, value: u64| {
+        let sum = found.entry(path).or_default();
+        *sum = sum.saturating_add(value);
+    };
     for &(mut above, callsite, ticks) in paths
         .nodes
         .iter()
@@ -93,7 +102,7 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
             above = paths.nodes[above].0;
         }
         names.reverse();
-        *found.entry(names.join(";")).or_default() += symbols.nanoseconds(ticks);
+        add(names.join(";"), symbols.nanoseconds(ticks));
     }
     for ((parent, callsite), calls) in functions {
         let path = format!(
@@ -101,7 +110,7 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
             symbols.caller(parent).replace(';', ":"),
             name(callsite)
         );
-        *found.entry(path).or_default() += calls;
+        add(path, calls);
     }
     Ok(found
         .into_iter()

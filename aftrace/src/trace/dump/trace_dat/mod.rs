@@ -132,7 +132,8 @@ impl Writer<'_> {
             }
             Mark::Missing(core, _, events) => {
                 self.flush(core)?;
-                self.cores.entry(core).or_default().missed += events;
+                let missed = &mut self.cores.entry(core).or_default().missed;
+                *missed = missed.saturating_add(events);
                 Ok(())
             }
             Mark::End(_) | Mark::Other(..) => Ok(()),
