@@ -19,6 +19,7 @@ extern crate std;
 
 mod arch;
 mod areas;
+pub mod bootconfig;
 #[cfg(feature = "alloc")]
 mod boxed;
 pub mod cache;

@@ -1,5 +1,6 @@
 //! [`Recorder`]: the function tracer. Each call of a traced function is an event of 16 bytes in its core's ring.
 
+mod boot;
 mod dump;
 mod error;
 pub(crate) mod memory;
@@ -11,6 +12,7 @@ mod survivor;
 mod switch;
 mod trigger;
 
+pub use boot::Booted;
 pub use error::RecordError;
 pub use memory::{RecordMemory, Sizes};
 pub use persistent::Persistent;

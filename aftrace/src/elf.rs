@@ -1,5 +1,7 @@
 //! What a linked kernel says about its callsites: the records, the functions, the space for names.
 
+mod boot;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -253,6 +255,12 @@ impl<'a> Kernel<'a> {
                 start..start.saturating_add(segment.p_memsz(endian))
             })
             .collect()
+    }
+
+    /// What [`reserve_boot_config!`](aarch64_ftrace::reserve_boot_config) has reserved; `None` also where that is not once.
+    #[must_use]
+    pub fn boot_space(&self) -> Option<Range<usize>> {
+        boot::space(self)
     }
 
     pub(crate) fn section_data(&self, name: &str) -> &'a [u8] {

@@ -34,7 +34,7 @@ pub fn without_dashes(more: &[OsString]) -> &[OsString] {
     }
 }
 
-/// Runs QEMU to its end, or to that of its time.
+/// Runs QEMU to its end, or to that of its time, which is success.
 pub fn boot(
     command: Command,
     qemu: &OsStr,
@@ -51,11 +51,13 @@ pub fn boot(
         seen.store(true, Ordering::Release);
         stop.interrupt();
     })?;
+    let over = Arc::new(AtomicBool::new(false));
     if let Some(limit) = limit {
-        let stop = machine.stop();
+        let (stop, over) = (machine.stop(), Arc::clone(&over));
         thread::spawn(move || {
             thread::sleep(limit);
             eprintln!("aftrace: {} s are over, QEMU is ended", limit.as_secs());
+            over.store(true, Ordering::Release);
             stop.kill();
         });
     }
@@ -91,6 +93,9 @@ pub fn boot(
     }
     if interrupted.load(Ordering::Acquire) {
         return Ok(ExitCode::from(INTERRUPTED));
+    }
+    if over.load(Ordering::Acquire) {
+        return Ok(ExitCode::SUCCESS);
     }
     Ok(status.code().map_or(ExitCode::FAILURE, |code| {
         ExitCode::from(code.clamp(0, 255) as u8)

@@ -10,6 +10,7 @@ mod embed;
 mod info;
 mod machine;
 mod names;
+mod record;
 mod region;
 mod replay;
 mod report;
@@ -32,8 +33,8 @@ Exit codes:
   1    `check`: own code can be traced, each violation is listed
   2    wrong arguments, or an error: the message says what, where, and what to do
   3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
-  130  `run`: Ctrl-C
-  `run` exits with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
+  130  `run`, `record`: Ctrl-C; what `record` had by then is in the trace
+  `run` and `record` exit with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
 
 /// The host side of aarch64-ftrace: names for the callsites of a kernel, proof that the tracer is never traced, and the traces
 ///
@@ -51,6 +52,7 @@ enum Task {
     Symbols(symbols::Symbols),
     Check(check::Check),
     Run(run::Run),
+    Record(record::Record),
     Replay(replay::Replay),
     Report(report::Report),
     Dump(dump::Dump),
@@ -76,6 +78,7 @@ impl Arguments {
             Task::Symbols(verb) => verb.run(),
             Task::Check(verb) => verb.run(),
             Task::Run(verb) => verb.run(),
+            Task::Record(verb) => verb.run(),
             Task::Replay(verb) => verb.run(),
             Task::Report(verb) => verb.run(),
             Task::Dump(verb) => verb.run(),

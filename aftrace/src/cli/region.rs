@@ -35,6 +35,17 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// All that a kernel recorded.
+    pub fn of_kernel(output: PathBuf, kernel: PathBuf) -> Self {
+        Self {
+            output,
+            elf: Some(kernel),
+            any_build: false,
+            snapshot: false,
+            region: 0,
+        }
+    }
+
     /// Looks for regions at these offsets of a memory, says what is found, and writes the wanted one as a trace. Nothing is
     /// written before region and names are sure.
     pub fn write(

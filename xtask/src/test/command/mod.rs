@@ -1,6 +1,7 @@
 //! The host's command, as a person types it, on kernels that run, hang or have ended.
 
 mod live;
+mod record;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::ui::heading;
 /// The command takes no longer than this.
 const LIMIT: Duration = Duration::from_secs(120);
 const GUEST: &str = "a_hung_kernel_keeps_its_trace";
+const BOOT: &str = "filters_are_set_before_the_first_instruction";
 /// What its ring holds last, as `dump --text function` has it.
 const LAST: [&str; 3] = [
     "take_the_lock <-main",
@@ -34,6 +36,8 @@ struct Subject {
     kernel: Kernel,
     /// Of another build.
     other: Kernel,
+    /// Traces what its boot configuration says.
+    boot: Kernel,
     folder: tempfile::TempDir,
 }
 
@@ -56,6 +60,12 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
         run::shows_events(&subject)
     });
     tally.step("run: Ctrl-C ends QEMU", || run::ends(&subject));
+    tally.step("record: told by the image, and by bootargs", || {
+        record::from_boot_on(&subject)
+    });
+    tally.step("record: a kernel that hangs, and one without space", || {
+        record::ends_and_refuses(&subject)
+    });
 }
 
 impl Subject {
@@ -74,6 +84,7 @@ impl Subject {
             program: repo().join(program),
             kernel: kernel("guest", GUEST)?,
             other: kernel("hello", "hello")?,
+            boot: kernel("guest", BOOT)?,
             folder: tempfile::tempdir()?,
         })
     }

@@ -101,6 +101,7 @@ pub fn ends(subject: &Subject) -> Result<()> {
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()?;
         let out = BufReader::new(child.stdout.take().context("no stdout")?);
         let said = out

@@ -1,0 +1,153 @@
+//! Boots a kernel that is traced from its boot on, and writes the trace.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aarch64_ftrace::bootconfig::{self, BootConfig, Purpose};
+use aftrace::elf::Kernel;
+use aftrace::embed::embed_file;
+use aftrace::run;
+use aftrace::trace::live::Lines;
+use clap::Args;
+
+use super::embed::describe;
+use super::machine::{Screen, boot, without_dashes};
+use super::region::Wanted;
+use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
+
+/// Boot a kernel in QEMU that is traced from its boot on, and write the trace
+///
+/// The filters stand in the kernel's image before its first instruction (docs/boot-config.md: the kernel reserves the space with
+/// reserve_boot_config! and calls Recorder::boot), or with --bootargs in the device tree. A copy is booted, KERNEL stays as it is.
+/// When QEMU has ended (the kernel has left, Ctrl-C, --time), the rings are read out of its memory: the kernel need not
+/// send anything, and may hang.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Record {
+    /// The emulator
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "qemu-system-aarch64",
+        env = "AFTRACE_QEMU"
+    )]
+    qemu: OsString,
+    /// Record calls of the functions that the glob matches (repeat for more)
+    #[arg(long, value_name = "GLOB")]
+    function: Vec<String>,
+    /// Record entries and returns of the functions that the glob matches (repeat for more)
+    #[arg(long, value_name = "GLOB")]
+    graph: Vec<String>,
+    /// Not of those that the glob matches (repeat for more)
+    #[arg(long, value_name = "GLOB")]
+    notrace: Vec<String>,
+    /// Where to write the trace
+    #[arg(short, long, value_name = "TRACE", default_value = "boot.aft")]
+    output: PathBuf,
+    /// Say the filters in the device tree's bootargs, not in the image
+    #[arg(long)]
+    bootargs: bool,
+    /// End QEMU after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    time: Option<u64>,
+    /// The machine's memory, as QEMU writes it (in place of -m)
+    #[arg(long, value_name = "BYTES", default_value = "256M")]
+    memory: String,
+    /// The kernel
+    kernel: PathBuf,
+    /// Further arguments of QEMU; `--` before them is optional
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENTS"
+    )]
+    more: Vec<OsString>,
+}
+
+impl Record {
+    pub fn run(&self) -> Outcome {
+        let text = self.text()?;
+        let folder = tempfile::tempdir()?;
+        let copy = folder.path().join("kernel");
+        fs::copy(&self.kernel, &copy).map_err(at(&self.kernel))?;
+        embed_file(&copy).map_err(describe(&self.kernel))?;
+        if !self.bootargs {
+            self.place(&copy, &text)?;
+        }
+        let ram = folder.path().join("ram");
+        let command = run::command(&self.qemu, &copy, &self.arguments(&text, &ram));
+        let screen = Screen::Lines(Box::new(Lines::new(read(&copy)?)));
+        let limit = self.time.map(Duration::from_secs);
+        let left = boot(command, &self.qemu, screen, limit)?;
+        let mut memory = File::open(&ram).map_err(at(&ram))?;
+        let hint = "did the kernel come to Recorder::install?";
+        let everywhere = 0..u64::MAX;
+        let wanted = Wanted::of_kernel(self.output.clone(), copy);
+        let written = wanted.write(&mut memory, &[everywhere], hint)?;
+        Ok(match written == ExitCode::SUCCESS {
+            true => left,
+            false => ExitCode::from(INCOMPLETE),
+        })
+    }
+
+    /// The boot configuration.
+    fn text(&self) -> Result<String, String> {
+        let lists = [&self.function, &self.graph, &self.notrace];
+        let mut text = String::new();
+        for (purpose, patterns) in Purpose::ALL.into_iter().zip(lists) {
+            for pattern in patterns {
+                if pattern.contains('"') {
+                    return Err(format!(
+                        "{pattern}: a pattern with a quote cannot be said; use ? in its place"
+                    ));
+                }
+                text.push_str(&format!("{}=\"{pattern}\"\n", purpose.option()));
+            }
+        }
+        let config = BootConfig::parse(&text).map_err(|error| error.to_string())?;
+        match config.is_empty() {
+            true => Err("nothing to record: give --function GLOB or --graph GLOB".to_owned()),
+            false => Ok(text),
+        }
+    }
+
+    fn place(&self, copy: &Path, text: &str) -> Result<(), String> {
+        let mut bytes = read(copy)?;
+        let space = Kernel::parse(&bytes)
+            .map_err(at(&self.kernel))?
+            .boot_space()
+            .ok_or_else(|| {
+                at(&self.kernel)(
+                    "no space for a boot configuration: put reserve_boot_config!(1024); into the kernel, or use --bootargs",
+                )
+            })?;
+        bootconfig::write(&mut bytes[space], text).map_err(at(&self.kernel))?;
+        fs::write(copy, bytes).map_err(at(copy))
+    }
+
+    fn arguments(&self, text: &str, ram: &Path) -> Vec<OsString> {
+        let size = &self.memory;
+        let backend = format!(
+            "memory-backend-file,id=ram,size={size},share=on,mem-path={}",
+            ram.display()
+        );
+        let mut arguments: Vec<OsString> = [
+            "-m",
+            size,
+            "-object",
+            &backend,
+            "-machine",
+            "memory-backend=ram",
+        ]
+        .map(OsString::from)
+        .into();
+        if self.bootargs {
+            arguments.extend(["-append".into(), text.replace('\n', " ").trim_end().into()]);
+        }
+        arguments.extend_from_slice(without_dashes(&self.more));
+        arguments
+    }
+}

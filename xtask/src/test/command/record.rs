@@ -1,0 +1,133 @@
+//! `aftrace record`: the filters are in force from boot on, whichever way the kernel is told, and the trace is there however it ends.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::Subject;
+use crate::proc::Captured;
+
+/// What the kernel's calls are, as `dump --text function` shows them: FUNCTION and ENTRY events.
+const CALLS: [&str; 4] = ["pick", "open", "read", "read"];
+const FILTERS: [&str; 6] = [
+    "--function",
+    "*::sched::*",
+    "--graph",
+    "*::fs::*",
+    "--notrace",
+    "*::idle",
+];
+const MACHINE: [&str; 3] = ["--", "-cpu", "neoverse-n1"];
+
+fn record(
+    subject: &Subject,
+    kernel: &Path,
+    trace: &Path,
+    before: &[&str],
+    behind: &[&str],
+) -> Result<Captured> {
+    let mut arguments: Vec<&Path> = before.iter().map(Path::new).collect();
+    arguments.extend([Path::new("-o"), trace, kernel]);
+    arguments.extend(behind.iter().map(Path::new));
+    subject.run("record", &arguments)
+}
+
+/// The functions that were called, in order, and how many returns there are.
+fn seen(subject: &Subject, trace: &Path) -> Result<(Vec<String>, usize)> {
+    let dump = |tracer: &str| subject.run("dump", &[trace, Path::new(tracer)]);
+    let (calls, graph) = (dump("--text=function")?, dump("--text=function_graph")?);
+    ensure!(calls.ok && graph.ok, "{}{}", calls.tail(10), graph.tail(10));
+    let name = |line: &str| {
+        let (path, _) = line.rsplit_once(": ")?.1.split_once(" <-")?;
+        Some(path.rsplit("::").next()?.to_owned())
+    };
+    let returns = |line: &&str| line.contains("();") || line.trim_end().ends_with('}');
+    Ok((
+        calls.stdout.lines().filter_map(name).collect(),
+        graph.stdout.lines().filter(returns).count(),
+    ))
+}
+
+/// In the image, then in the device tree; the kernel's own file stays as it was.
+pub fn from_boot_on(subject: &Subject) -> Result<()> {
+    let kernel = &subject.boot.elf;
+    let file = fs::read(kernel)?;
+    let ways: [(&[&str], &str); 2] = [
+        (&[], "told by the image"),
+        (&["--bootargs"], "told by the device tree"),
+    ];
+    for (more, said) in ways {
+        let trace = subject.path("boot.aft");
+        let done = record(
+            subject,
+            kernel,
+            &trace,
+            &[&FILTERS[..], more].concat(),
+            &MACHINE,
+        )?;
+        ensure!(
+            done.code == Some(0) && done.stdout.contains(said),
+            "{more:?}: {:?}: {}",
+            done.code,
+            done.tail(20)
+        );
+        let (calls, returns) = seen(subject, &trace)?;
+        ensure!(
+            calls == CALLS && returns == 3,
+            "{more:?}: {calls:?}, {returns} returns"
+        );
+        fs::remove_file(&trace)?;
+    }
+    ensure!(
+        fs::read(kernel)? == file,
+        "the kernel's own file was changed"
+    );
+    Ok(())
+}
+
+/// The trace of a kernel that hangs is there when the time is over; what cannot be told is refused before anything is booted.
+pub fn ends_and_refuses(subject: &Subject) -> Result<()> {
+    let trace = subject.path("ended.aft");
+    let hang = [
+        &MACHINE[..],
+        &["-semihosting-config", "enable=on,target=native,arg=hang"],
+    ]
+    .concat();
+    let done = record(
+        subject,
+        &subject.boot.elf,
+        &trace,
+        &[&FILTERS[..], &["--time", "3"]].concat(),
+        &hang,
+    )?;
+    ensure!(
+        done.code == Some(0) && done.stderr.contains("3 s are over"),
+        "{}",
+        done.tail(20)
+    );
+    let (calls, _) = seen(subject, &trace)?;
+    ensure!(calls == CALLS, "{calls:?}");
+    fs::remove_file(&trace)?;
+    let refusals: [(&Path, &[&str], &str); 3] = [
+        (&subject.other.elf, &FILTERS, "reserve_boot_config!"),
+        (&subject.boot.elf, &[], "nothing to record"),
+        (
+            &subject.boot.elf,
+            &["--graph", "[a"],
+            "the pattern of the option at byte 0",
+        ),
+    ];
+    for (kernel, filters, why) in refusals {
+        let refused = record(subject, kernel, &trace, filters, &MACHINE)?;
+        ensure!(
+            refused.code == Some(2)
+                && refused.stderr.contains(why)
+                && refused.stdout.lines().count() == 0,
+            "{filters:?}: {}",
+            refused.tail(20)
+        );
+        ensure!(!trace.exists(), "a trace was written all the same");
+    }
+    Ok(())
+}
