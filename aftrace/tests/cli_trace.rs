@@ -127,6 +127,15 @@ fn a_conversion_is_written_whole_or_not_at_all() {
             .unwrap()
             .starts_with(b"/* CTF 1.8 */")
     );
+    for (format, magic) in [("--fxt", &[0x10, 0, 4, 0x46][..]), ("--perfetto", &[0x0a])] {
+        let (code, out, err) = aftrace(&["dump", "whole.aft", format, "trace.dat"], path);
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+        assert!(
+            std::fs::read(path.join("trace.dat"))
+                .unwrap()
+                .starts_with(magic)
+        );
+    }
     let left: Vec<_> = std::fs::read_dir(path)
         .unwrap()
         .map(|e| e.unwrap().file_name())

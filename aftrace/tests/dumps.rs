@@ -3,7 +3,7 @@
 mod kernel;
 
 use aarch64_ftrace::trace::{Data, Event, Type};
-use aftrace::trace::dump::{Omitted, ctf, trace_dat, uftrace};
+use aftrace::trace::dump::{Omitted, chrome, ctf, fxt, perfetto, trace_dat, uftrace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
 use kernel::{callsite, event, file, opened};
@@ -56,8 +56,16 @@ fn what_a_format_has_no_room_for_is_counted() {
     assert_eq!((omitted.calls, omitted.events), (0, 1500));
     let folder = directory.path().join("ctf");
     std::fs::create_dir(&folder).unwrap();
-    let omitted = ctf::write(&trace, &symbols, &Filter::default(), &folder).unwrap();
-    assert_eq!((omitted.calls, omitted.events), (0, 1500));
+    let all = Filter::default();
+    for omitted in [
+        ctf::write(&trace, &symbols, &all, &folder),
+        fxt::write(&trace, &symbols, &all, std::io::sink()),
+        perfetto::write(&trace, &symbols, &all, std::io::sink()),
+        chrome::write(&trace, &symbols, &all, std::io::sink()),
+    ] {
+        let omitted = omitted.unwrap();
+        assert_eq!((omitted.calls, omitted.events), (0, 1500));
+    }
 }
 
 #[test]

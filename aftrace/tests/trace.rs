@@ -300,19 +300,20 @@ fn chrome_and_folded_have_the_reports_durations() {
     chrome::write(&trace, &symbols, &Filter::default(), &mut out).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let mut found = std::collections::BTreeMap::<String, (u64, u64)>::new();
-    for event in json["traceEvents"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|event| event["ph"] == "X")
-    {
-        let sum = found
-            .entry(event["name"].as_str().unwrap().to_owned())
-            .or_default();
-        *sum = (
-            sum.0 + 1,
-            sum.1 + (event["dur"].as_f64().unwrap() * 1000.0).round() as u64,
-        );
+    let mut open = std::collections::BTreeMap::<u64, Vec<(String, f64)>>::new();
+    for event in json["traceEvents"].as_array().unwrap() {
+        let time = || event["ts"].as_f64().unwrap();
+        let open = open.entry(event["tid"].as_u64().unwrap_or(0)).or_default();
+        match event["ph"].as_str().unwrap() {
+            "B" => open.push((event["name"].as_str().unwrap().to_owned(), time())),
+            "E" => {
+                let (name, begun) = open.pop().unwrap();
+                let sum = found.entry(name).or_default();
+                let duration = ((time() - begun) * 1000.0).round() as u64;
+                *sum = (sum.0 + 1, sum.1 + duration);
+            }
+            other => assert_eq!(other, "M"),
+        }
     }
     let wanted = expected
         .iter()

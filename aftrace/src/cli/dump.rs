@@ -29,7 +29,8 @@ impl Dump {
         let (trace, symbols) = self.input.open()?;
         let filter = self.select.filter(trace.header.frequency);
         if self.format.chrome {
-            dump::chrome::write(&trace, &symbols, &filter, stdout())?;
+            let omitted = dump::chrome::write(&trace, &symbols, &filter, stdout())?;
+            mention(&self.input.trace, omitted);
         } else if self.format.folded {
             let mut out = stdout();
             for line in dump::folded::lines(&trace, &symbols, &filter)? {
@@ -56,6 +57,14 @@ impl Dump {
         } else if let Some(path) = &self.format.ctf {
             whole_folder(path, |folder| {
                 dump::ctf::write(&trace, &symbols, &filter, folder)
+            })?;
+        } else if let Some(path) = &self.format.fxt {
+            whole(path, |_, out| {
+                dump::fxt::write(&trace, &symbols, &filter, out)
+            })?;
+        } else if let Some(path) = &self.format.perfetto {
+            whole(path, |_, out| {
+                dump::perfetto::write(&trace, &symbols, &filter, out)
             })?;
         } else {
             match self.format.text {
@@ -135,6 +144,9 @@ fn whole_folder(
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Format {
+    /// For Perfetto, in its own format
+    #[arg(long, value_name = "TRACE.PFTRACE")]
+    perfetto: Option<PathBuf>,
     /// Chrome's JSON, for Perfetto's page and speedscope
     #[arg(long)]
     chrome: bool,
@@ -153,6 +165,9 @@ struct Format {
     /// A folder in the Common Trace Format, for babeltrace2 and Trace Compass
     #[arg(long, value_name = "FOLDER")]
     ctf: Option<PathBuf>,
+    /// In Fuchsia's trace format, for Perfetto
+    #[arg(long, value_name = "TRACE.FXT")]
+    fxt: Option<PathBuf>,
     /// As Linux's tracer prints it
     #[arg(long, value_name = "TRACER", num_args = 0..=1, require_equals = true, default_missing_value = "function_graph")]
     text: Option<Tracer>,

@@ -1,15 +1,28 @@
-//! Chrome's trace format in JSON, which Perfetto's page and speedscope open: complete events ("X") with microseconds.
+//! Chrome's trace format in JSON, which Perfetto's page and speedscope open: calls that begin ("B") and end ("E"), with microseconds.
+//!
+//! Half as long would be calls that do both at once ("X"). But of events at the same tick of the clock Perfetto takes those first,
+//! the longest first: a call would be shown around the one that it stands in.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::Omitted;
 use super::threads::Threads;
-use crate::trace::calls::{Call, Step};
+use crate::trace::brackets::{self, End, Mark};
+use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
-use crate::trace::filter::{Filter, Shown};
+use crate::trace::filter::Filter;
 use crate::trace::symbols::Symbols;
 
-/// Writes the trace. Calls that have not returned begin ("B") and do not end.
+struct Writer<'a, W> {
+    out: W,
+    threads: Threads<'a>,
+    symbols: &'a Symbols,
+    tasks: BTreeSet<Task>,
+}
+
+/// Writes the trace. Calls that have not returned begin and do not end; a call whose return is missing ends where a function around it
+/// went on.
 ///
 /// # Errors
 /// Those of the file and of `out`.
@@ -18,55 +31,91 @@ pub fn write(
     symbols: &Symbols,
     filter: &Filter,
     mut out: impl Write,
-) -> io::Result<()> {
+) -> io::Result<Omitted> {
     write!(out, "{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
     write!(
         out,
         "{{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{{\"name\":\"kernel\"}}}}"
     )?;
-    let mut tasks = BTreeSet::new();
-    let mut threads = Threads::new(trace);
-    let mut event = |out: &mut dyn Write, call: &Call, phase: &str, duration: Option<u64>| {
-        tasks.insert(call.task);
-        write!(
-            out,
-            ",\n{{\"ph\":\"{phase}\",\"pid\":1,\"tid\":{},\"ts\":",
-            threads.number(call.task)
-        )?;
-        microseconds(out, symbols.nanoseconds(call.time))?;
-        if let Some(ticks) = duration {
-            write!(out, ",\"dur\":")?;
-            microseconds(out, symbols.nanoseconds(ticks))?;
-        }
-        if phase == "i" {
-            write!(out, ",\"s\":\"t\"")?;
-        }
-        let name = serde_json::to_string(&symbols.name(call.callsite)).map_err(io::Error::other)?;
-        write!(out, ",\"name\":{name},\"args\":{{\"cpu\":{}}}}}", call.core)
+    let mut writer = Writer {
+        out,
+        threads: Threads::new(trace),
+        symbols,
+        tasks: BTreeSet::new(),
     };
-    let unfinished = filter.play(trace, symbols, true, |shown| match shown {
-        Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => {
-            event(&mut out, &leave.call, "X", Some(leave.duration))
-        }
-        Shown::Step(Step::Function(call)) => event(&mut out, &call, "i", None),
-        Shown::Step(_) => Ok(()),
+    let mut omitted = Omitted::default();
+    let rest = brackets::play(trace, symbols, filter, |mark| {
+        omitted.events += u64::from(matches!(mark, Mark::Other(..)));
+        writer.mark(mark)
     })?;
-    for call in unfinished {
-        event(&mut out, &call, "B", None)?;
-    }
-    for task in tasks {
-        let name = threads.name(task);
-        let name = serde_json::to_string(&name).map_err(io::Error::other)?;
-        let thread = threads.number(task);
-        write!(
-            out,
-            ",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{thread},\"name\":\"thread_name\",\"args\":{{\"name\":{name}}}}}"
-        )?;
-    }
-    writeln!(out, "]}}")?;
-    out.flush()
+    omitted.calls = rest.left_out;
+    writer.names()?;
+    writer.out.flush()?;
+    Ok(omitted)
 }
 
-fn microseconds(out: &mut dyn Write, nanoseconds: u64) -> io::Result<()> {
-    write!(out, "{}.{:03}", nanoseconds / 1_000, nanoseconds % 1_000)
+impl<W: Write> Writer<'_, W> {
+    fn mark(&mut self, mark: Mark) -> io::Result<()> {
+        match mark {
+            Mark::Begin(call) => self.call("B", &call),
+            Mark::Function(call) => self.call("i", &call),
+            Mark::End(end) => self.end(end),
+            Mark::Missing(core, time, events) => {
+                self.event("i", Task::Core(core), time)?;
+                write!(
+                    self.out,
+                    ",\"s\":\"t\",\"name\":\"events are missing\",\"args\":{{\"events\":{events}}}}}"
+                )
+            }
+            Mark::Switch(..) | Mark::Other(..) => Ok(()),
+        }
+    }
+
+    fn end(&mut self, end: End) -> io::Result<()> {
+        self.event("E", end.call.task, end.time)?;
+        if !end.returned {
+            write!(self.out, ",\"args\":{{\"return is missing\":1}}")?;
+        }
+        write!(self.out, "}}")
+    }
+
+    fn call(&mut self, phase: &str, call: &Call) -> io::Result<()> {
+        self.event(phase, call.task, call.time)?;
+        if phase == "i" {
+            write!(self.out, ",\"s\":\"t\"")?;
+        }
+        let name = self.symbols.name(call.callsite);
+        let name = serde_json::to_string(&name).map_err(io::Error::other)?;
+        write!(
+            self.out,
+            ",\"name\":{name},\"args\":{{\"cpu\":{}}}}}",
+            call.core
+        )
+    }
+
+    /// What all events have; the object stays open.
+    fn event(&mut self, phase: &str, task: Task, ticks: u64) -> io::Result<()> {
+        self.tasks.insert(task);
+        let number = self.threads.number(task);
+        let nanoseconds = self.symbols.nanoseconds(ticks);
+        write!(
+            self.out,
+            ",\n{{\"ph\":\"{phase}\",\"pid\":1,\"tid\":{number},\"ts\":{}.{:03}",
+            nanoseconds / 1_000,
+            nanoseconds % 1_000
+        )
+    }
+
+    fn names(&mut self) -> io::Result<()> {
+        for task in &self.tasks {
+            let name =
+                serde_json::to_string(&self.threads.name(*task)).map_err(io::Error::other)?;
+            let number = self.threads.number(*task);
+            write!(
+                self.out,
+                ",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{number},\"name\":\"thread_name\",\"args\":{{\"name\":{name}}}}}"
+            )?;
+        }
+        writeln!(self.out, "]}}")
+    }
 }

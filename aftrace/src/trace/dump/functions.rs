@@ -61,6 +61,15 @@ impl<'s> Functions<'s> {
         })
     }
 
+    /// The name of the function with this number; nothing for 0.
+    #[must_use]
+    pub fn name(&self, number: u32) -> &str {
+        let index = (number as usize).checked_sub(1);
+        index
+            .and_then(|index| self.names.get(index))
+            .map_or("", String::as_str)
+    }
+
     /// The numbers and names so far.
     pub fn names(&self) -> impl Iterator<Item = (u32, &str)> {
         (1..).zip(self.names.iter().map(String::as_str))

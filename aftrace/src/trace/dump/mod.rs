@@ -4,6 +4,8 @@ pub mod chrome;
 pub mod ctf;
 pub mod folded;
 pub mod functions;
+pub mod fxt;
+pub mod perfetto;
 pub mod threads;
 pub mod trace_dat;
 pub mod uftrace;

@@ -27,7 +27,7 @@ fn label<'t>(line: &'t str, name: &str) -> Option<(&'t str, u32)> {
 struct Seen {
     calls: Vec<Call>,
     functions: Vec<String>,
-    switches: usize,
+    switches: Vec<(u16, u64, Task)>,
 }
 
 /// `[SECONDS.NANOSECONDS] KIND: { cpu_id = N }, { thread = .. }, { FIELDS }`
@@ -50,8 +50,13 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
         ensure!(time >= last, "time goes back: {line}");
         last = time;
         if kind == "switch" {
-            label(fields, "next").with_context(|| format!("no task: {line}"))?;
-            seen.switches += 1;
+            let next = label(fields, "next").with_context(|| format!("no task: {line}"))?;
+            let core = fields
+                .split_once("cpu_id = ")
+                .and_then(|(_, rest)| rest.split(' ').next());
+            let core = core.and_then(|core| core.parse().ok());
+            let core = core.with_context(|| format!("no core: {line}"))?;
+            seen.switches.push((core, time, task_of(next.1)));
             continue;
         }
         let function = label(fields, "function")
@@ -151,7 +156,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     );
     ensure!(
         seen.switches == sample.switches,
-        "{} switches of tasks, {} in the trace",
+        "switches of tasks: {:?} shown, {:?} in the trace",
         seen.switches,
         sample.switches
     );

@@ -58,8 +58,8 @@ pub struct Sample {
     pub functions: Vec<Function>,
     /// By core.
     pub missing: BTreeMap<u16, u64>,
-    /// How often a core went on to another task.
-    pub switches: usize,
+    /// A core goes on to another task: core, nanoseconds, task.
+    pub switches: Vec<(u16, u64, Task)>,
 }
 
 impl Sample {
@@ -71,7 +71,7 @@ impl Sample {
             calls: Vec::new(),
             functions: Vec::new(),
             missing: BTreeMap::new(),
-            switches: 0,
+            switches: Vec::new(),
             symbols,
             trace,
         };
@@ -123,7 +123,9 @@ impl Sample {
                     after: calls.len(),
                 }),
                 Mark::Missing(core, _, events) => *self.missing.entry(core).or_default() += events,
-                Mark::Switch(..) => self.switches += 1,
+                Mark::Switch(core, time, task) => {
+                    self.switches.push((core, symbols.nanoseconds(time), task))
+                }
                 Mark::Other(..) => {}
             }
             Ok(())
@@ -164,6 +166,28 @@ impl Sample {
         let mut calls: Vec<_> = self.calls.iter().collect();
         calls.sort_by_key(|call| call.task);
         calls
+    }
+
+    /// The calls by task, FUNCTION events among them as calls that last no time.
+    pub fn shown(&self) -> Vec<Call> {
+        let mut functions = self.functions.iter().peekable();
+        let mut all = Vec::new();
+        for number in 0..=self.calls.len() {
+            while let Some(function) = functions.next_if(|function| function.after == number) {
+                all.push(Call {
+                    task: function.task,
+                    depth: function.depth,
+                    name: function.name.clone(),
+                    caller: Some(function.caller.clone()),
+                    start: function.time,
+                    duration: Some(0),
+                    seen: None,
+                });
+            }
+            all.extend(self.calls.get(number).cloned());
+        }
+        all.sort_by_key(|call| call.task);
+        all
     }
 
     /// aftrace's own report.
@@ -219,6 +243,19 @@ fn cores() -> [Vec<Event>; 2] {
     // Half a second later, which some formats need more bits for.
     let last = first.last().map_or(0, |event| event.time()) + 30_000_000;
     let caller = (entry(4) + 0x20) as u32;
+    // All within a tick of the clock: what stands in what is told by the order alone.
+    let short =
+        |kind, time, function, upper| event(kind, last - 1000 + time, callsite(function), upper);
+    first.extend([
+        short(Type::Entry, 0, 1, caller),
+        short(Type::Entry, 0, 2, caller),
+        short(Type::Exit, 0, 2, 0),
+        short(Type::Entry, 0, 5, caller),
+        short(Type::Exit, 1, 5, 1),
+        short(Type::Exit, 1, 1, 1),
+        short(Type::Entry, 1, 1, caller),
+        short(Type::Exit, 1, 1, 0),
+    ]);
     first.extend((0..3).map(|n| event(Type::Function, last + 100 + n, callsite(3), caller)));
     first.push(event(Type::Entry, last + 200, callsite(0), caller));
     first.push(event(Type::Entry, last + 250, callsite(2), caller));

@@ -3,6 +3,7 @@
 
 mod babeltrace;
 mod facts;
+mod perfetto;
 mod trace_cmd;
 mod uftrace;
 
@@ -49,6 +50,7 @@ pub fn check(tally: &mut Tally) {
             ),
         }
     }
+    perfetto::check(tally, &samples, &folder);
 }
 
 type Reader = (

@@ -61,7 +61,7 @@ struct Seen {
     calls: Vec<(Task, usize, String, u64, Option<u64>)>,
     functions: Vec<String>,
     missing: BTreeMap<u16, u64>,
-    switches: usize,
+    switches: Vec<(u16, u64, Task)>,
 }
 
 fn read(report: &str) -> Result<Seen> {
@@ -109,7 +109,14 @@ fn read(report: &str) -> Result<Seen> {
             "function" => seen
                 .functions
                 .push(line.text.split_whitespace().collect::<Vec<_>>().join(" ")),
-            "sched_switch" => seen.switches += 1,
+            "sched_switch" => {
+                // `NAME:PID [PRIORITY] ==> NAME:PID [PRIORITY]`, without priorities where no plug-in prints it.
+                let next = line.text.rsplit_once(':').map(|(_, next)| next.trim());
+                let next = next.and_then(|next| next.split(' ').next()?.parse().ok());
+                let next = next.with_context(|| format!("no task: {text}"))?;
+                seen.switches
+                    .push((line.core, line.nanoseconds, task_of(next)));
+            }
             other => anyhow::bail!("core {}: an event {other}", line.core),
         }
     }
@@ -165,7 +172,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     );
     ensure!(
         seen.switches == sample.switches,
-        "{} switches of tasks shown, {} in the trace",
+        "switches of tasks: {:?} shown, {:?} in the trace",
         seen.switches,
         sample.switches
     );

@@ -88,7 +88,19 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     let run = |arguments: &[&str]| tool.text(&[&["--no-pager", "-d", &data], arguments].concat());
     let seen = read(&run(&["replay", "--no-merge", "-f", "time,tid"])?)?;
     let seen: Vec<String> = seen.iter().map(|call| format!("{call:?}")).collect();
-    same("calls", &seen, &expected(sample))?;
+    // Calls whose return is missing last until they are known to be over.
+    let expected = sample.shown().into_iter().map(|call| {
+        let duration = call.duration.or(call.seen);
+        let call: Call = (
+            call.task,
+            call.depth as usize,
+            call.name,
+            call.start,
+            duration,
+        );
+        format!("{call:?}")
+    });
+    same("calls", &seen, &expected.collect::<Vec<_>>())?;
 
     let seen = reported(&run(&["report"])?);
     let mut functions = BTreeMap::<&str, u64>::new();
@@ -131,33 +143,4 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         "{lost} events are lost, it should be {expected}"
     );
     Ok(())
-}
-
-/// FUNCTION events are calls without a duration; calls whose return is missing last until they are known to be over.
-fn expected(sample: &Sample) -> Vec<String> {
-    let calls = sample.calls.iter().enumerate().map(|(number, call)| {
-        let shown = (
-            call.task,
-            call.depth as usize,
-            call.name.clone(),
-            call.start,
-            call.duration.or(call.seen),
-        );
-        (number, 1, shown)
-    });
-    let functions = sample.functions.iter().map(|function| {
-        let shown = (
-            function.task,
-            function.depth as usize,
-            function.name.clone(),
-            function.time,
-            Some(0),
-        );
-        (function.after, 0, shown)
-    });
-    let mut all: Vec<_> = calls.chain(functions).collect();
-    all.sort_by_key(|(number, kind, shown)| (shown.0, *number, *kind));
-    all.iter()
-        .map(|(_, _, shown)| format!("{shown:?}"))
-        .collect()
 }
