@@ -1,6 +1,7 @@
 //! The shell: a line from the console, a command, its output, and then what the tracer has seen meanwhile.
 
 mod commands;
+mod cover;
 mod timing;
 mod trace;
 

@@ -1,8 +1,8 @@
 //! `trace`: the tracer's commands, and the live trace as text.
 
-use super::{Answer, one, timing};
+use super::{Answer, cover, one, timing};
 use crate::tracing::proof::Words;
-use crate::tracing::{self, EVENTS, FTRACE, HITS, LIVE, PROFILE, RECORDER};
+use crate::tracing::{self, COVER, EVENTS, FTRACE, HITS, LIVE, PROFILE, RECORDER};
 use crate::{format, sched};
 use aarch64_ftrace::{Ops, Reason, glob};
 use alloc::collections::BTreeMap;
@@ -16,9 +16,10 @@ pub const NAME: &str = "trace";
 /// What it takes.
 pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | count | proof
       | record GLOB.. | record off | dump [EVENTS] | panic
-      | graph GLOB.. | graph [LINES] | graph off | profile GLOB.. | profile | profile off";
+      | graph GLOB.. | graph [LINES] | graph off | profile GLOB.. | profile | profile off
+      | cover GLOB.. | cover | cover off";
 /// Lines of the live trace, or of a list, that are printed at a time.
-const LINES: usize = 16;
+pub const LINES: usize = 16;
 /// Generic arguments that are longer are left out of the live trace.
 const MAX_GENERICS: usize = 12;
 /// Rejects that are printed of each reason.
@@ -46,6 +47,7 @@ pub fn run(arguments: &[&str]) -> Answer {
         ),
         ["graph", arguments @ ..] => timing::graph(arguments),
         ["profile", arguments @ ..] => timing::profile(arguments),
+        ["cover", arguments @ ..] => cover::run(arguments),
         ["panic"] => panic!("asked for from the shell"),
         _ => Err(format!("{NAME} takes {ARGUMENTS}")),
     }
@@ -179,8 +181,9 @@ fn proof() -> Answer {
     if RECORDER.ops().is_ok_and(Ops::is_registered)
         || RECORDER.graph_ops().is_ok_and(Ops::is_registered)
         || PROFILE.is_registered()
+        || COVER.is_registered()
     {
-        return Err("trace record off, graph off and profile off first".to_string());
+        return Err("trace record off, graph off, profile off and cover off first".to_string());
     }
     let words = Words::read().map_err(|error| error.to_string())?;
     println!("{words}");

@@ -6,7 +6,9 @@ pub mod ring;
 
 use crate::sched;
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
-use aarch64_ftrace::{AliasError, Applied, CounterLine, Error, Filter, Fregs, Ftrace, Mode, Ops};
+use aarch64_ftrace::{
+    AliasError, Applied, CounterLine, Cover, Error, Filter, Fregs, Ftrace, Mode, Ops,
+};
 use aarch64_ftrace::{Platform, Profile, ReturnFrame, ReturnStack};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -148,6 +150,36 @@ pub fn profile(patterns: &[&str]) -> Result<Applied, Error> {
     let applied = trace(&PROFILE, patterns)?;
     PROFILE.clear();
     Ok(applied)
+}
+
+/// Notes which functions are called at all.
+pub static COVER: Cover = Cover::new();
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Lines of memory that it has.
+static COVER_PLACED: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes the first call of each function that the patterns take, in place of those before; what was noted is forgotten.
+///
+/// # Errors
+///
+/// Those of [`Ftrace::place_cover`] and [`Ftrace::register`].
+pub fn cover(patterns: &[&str]) -> Result<Applied, Error> {
+    if COVER_PLACED.load(Ordering::Relaxed) == 0 {
+        let lines = FTRACE.cover_lines();
+        let memory: Vec<CounterLine> = (0..lines).map(|_| CounterLine::new()).collect();
+        FTRACE.place_cover(&COVER, memory.leak())?;
+        COVER_PLACED.store(lines, Ordering::Relaxed);
+    }
+    // Before the first call of the new ones, which must not be forgotten.
+    COVER.clear();
+    let applied = trace(&COVER, patterns)?;
+    TAKEN.store(COVER.callsites(), Ordering::Relaxed);
+    Ok(applied)
+}
+
+/// How many functions the patterns took.
+pub fn cover_taken() -> usize {
+    TAKEN.load(Ordering::Relaxed)
 }
 
 /// Registers the ops, or changes its filter.
