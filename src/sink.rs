@@ -1,6 +1,10 @@
 //! [`Sink`]: where a recording goes, and [`Stream`], which writes it there in frames (docs/trace-format.md, section 3).
 #![forbid(unsafe_code)]
 
+mod semihosting;
+
+pub use semihosting::HostFile;
+
 use crate::trace::{CobsEncoder, FrameKind, HEADER_BYTES, NO_CORE, frame_head};
 use core::fmt;
 
@@ -11,11 +15,26 @@ pub trait Sink {
     /// # Errors
     /// [`SinkError`]. Some of the bytes may have been taken.
     fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
+
+    /// A frame begins: who shares the line with others keeps them away until [`Sink::frame_ends`], which comes whatever
+    /// happens in between.
+    fn frame_begins(&mut self) {}
+
+    /// See [`Sink::frame_begins`].
+    fn frame_ends(&mut self) {}
 }
 
 impl<S: Sink + ?Sized> Sink for &mut S {
     fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         (**self).write(bytes)
+    }
+
+    fn frame_begins(&mut self) {
+        (**self).frame_begins();
+    }
+
+    fn frame_ends(&mut self) {
+        (**self).frame_ends();
     }
 }
 
@@ -108,7 +127,8 @@ impl<S: Sink> Stream<S> {
     }
 
     /// A stream that shares its line with text. What the console prints between two frames arrives as text; nothing may
-    /// print within one ([`Sink::write`] is called several times for each).
+    /// print within one ([`Sink::write`] is called several times for each, between [`Sink::frame_begins`] and
+    /// [`Sink::frame_ends`]).
     pub fn serial(sink: S) -> Self {
         Self::new(sink, Line::Serial)
     }
@@ -153,19 +173,10 @@ impl<S: Sink> Stream<S> {
         let head = frame_head(kind, core, self.number, payload).map_err(|_| SinkError::Frame)?;
         let parts = core::iter::once(&head[..]).chain(payload.iter().copied());
         self.number = self.number.wrapping_add(1);
-        let sink = &mut self.sink;
-        match self.line {
-            Line::File => parts.into_iter().try_for_each(|part| sink.write(part)),
-            Line::Serial => {
-                sink.write(&FRAME_BEGINS)?;
-                let mut cobs = CobsEncoder::new();
-                for part in parts {
-                    cobs.put(part, |run| sink.write(run))?;
-                }
-                cobs.end(|run| sink.write(run))?;
-                sink.write(&FRAME_ENDS)
-            }
-        }
+        self.sink.frame_begins();
+        let written = write_frame(&mut self.sink, self.line, parts);
+        self.sink.frame_ends();
+        written
     }
 
     /// How many frames were sent.
@@ -176,5 +187,24 @@ impl<S: Sink> Stream<S> {
     /// The sink.
     pub fn into_inner(self) -> S {
         self.sink
+    }
+}
+
+fn write_frame<'p, S: Sink>(
+    sink: &mut S,
+    line: Line,
+    mut parts: impl Iterator<Item = &'p [u8]>,
+) -> Result<(), SinkError> {
+    match line {
+        Line::File => parts.try_for_each(|part| sink.write(part)),
+        Line::Serial => {
+            sink.write(&FRAME_BEGINS)?;
+            let mut cobs = CobsEncoder::new();
+            for part in parts {
+                cobs.put(part, |run| sink.write(run))?;
+            }
+            cobs.end(|run| sink.write(run))?;
+            sink.write(&FRAME_ENDS)
+        }
     }
 }

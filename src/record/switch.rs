@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 impl Recorder {
     /// Switches recording on or off, on all cores: one store for each core, no text is touched. Events that arrive while
-    /// it is off are counted ([`Counts::refused`]) and not kept.
+    /// it is off are counted ([`Counts::refused`](crate::Counts::refused)) and not kept.
     ///
     /// # Errors
     /// [`RecordError::NotInstalled`].
@@ -37,7 +37,7 @@ impl Recorder {
     /// A core that has come online after [`Recorder::install`] records from now on.
     ///
     /// # Context
-    /// On that core, after [`Ftrace::cpu_online`].
+    /// On that core, after [`Ftrace::cpu_online`](crate::Ftrace::cpu_online).
     pub fn cpu_online(&'static self) {
         if let Some(area) = arch::cpu_area() {
             self.point(area);

@@ -88,8 +88,10 @@ impl fmt::Display for Outcome {
 /// A boot that is over.
 #[derive(Debug)]
 pub struct Finished {
-    /// What came over the UART.
+    /// What came over the UART, as text.
     pub console: String,
+    /// The same, byte for byte.
+    pub bytes: Vec<u8>,
     /// What QEMU itself complained of.
     pub complaint: String,
     /// The end.
@@ -241,6 +243,7 @@ pub fn watch(mut command: Command, limit: Duration, script: Option<Script>) -> R
     stop(&mut child);
     Ok(Finished {
         console: String::from_utf8_lossy(&bytes).replace('\r', ""),
+        bytes,
         complaint: complaint.join().unwrap_or_default(),
         outcome,
         time: start.elapsed(),

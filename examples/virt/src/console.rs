@@ -4,8 +4,9 @@
 //! already prints (a tracer on a function below `print!`) uses [`try_print`], which drops instead of waiting for itself.
 
 use crate::{board, irq, pl011::Pl011};
+use aarch64_ftrace::sink::{Sink, SinkError};
 use core::fmt::{self, Write};
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 // SAFETY: the board's UART, in the device window that boot.S maps; only this file drives it.
 static UART: Mutex<Pl011> = Mutex::new(unsafe { Pl011::new(board::UART_BASE) });
@@ -39,14 +40,6 @@ pub fn print(text: fmt::Arguments) {
     });
 }
 
-/// Sends bytes as they are, such as a frame of a trace.
-pub fn send(bytes: &[u8]) {
-    irq::masked(|| {
-        let uart = UART.lock();
-        bytes.iter().for_each(|byte| uart.send(*byte));
-    });
-}
-
 /// Prints if nobody is printing; otherwise the text is dropped and the answer is false.
 pub fn try_print(text: fmt::Arguments) -> bool {
     irq::masked(|| match UART.try_lock() {
@@ -69,6 +62,60 @@ impl Write for Forced {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         force_print(format_args!("{text}"));
         Ok(())
+    }
+}
+
+/// The console as a trace's way out, for `Stream::serial`. While a frame is on its way interrupts are masked on this core, and
+/// other cores that print wait: some 600 bytes, 50 ms at 115,200 baud. What they print stands between frames.
+pub struct TraceLine {
+    waits: bool,
+    held: Option<(MutexGuard<'static, Pl011>, irq::Mask)>,
+}
+
+impl TraceLine {
+    /// Waits for the console before each frame, so never from code that may interrupt a print on the same core.
+    pub const fn new() -> Self {
+        Self {
+            waits: true,
+            held: None,
+        }
+    }
+
+    /// Sends whoever holds the console: for the last words of a kernel.
+    pub const fn forced() -> Self {
+        Self {
+            waits: false,
+            held: None,
+        }
+    }
+}
+
+impl Default for TraceLine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for TraceLine {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        // SAFETY: as in `force_print`; between `frame_begins` and `frame_ends` it is this one's.
+        let uart = unsafe { Pl011::new(board::UART_BASE) };
+        bytes.iter().for_each(|byte| uart.send(*byte));
+        Ok(())
+    }
+
+    fn frame_begins(&mut self) {
+        if self.waits && self.held.is_none() {
+            let mask = irq::save();
+            self.held = Some((UART.lock(), mask));
+        }
+    }
+
+    fn frame_ends(&mut self) {
+        if let Some((uart, mask)) = self.held.take() {
+            drop(uart);
+            irq::restore(mask);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod entries;
 mod image;
 mod live;
+pub(crate) mod semihosting;
 mod veneer;
 
 pub(crate) use entries::{entry, graph_handler, return_handlers, trampoline};

@@ -7,12 +7,13 @@
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::sink::{Sink, SinkError, Stream};
+use aarch64_ftrace::sink::Stream;
 use aarch64_ftrace::trace::EndReason;
 use aarch64_ftrace::{Filter, Mode};
 use core::hint::black_box;
 use guest::record::{RECORDER, counts, install, sure};
 use guest::{FTRACE, say};
+use virt::console::TraceLine;
 use virt::println;
 
 virt::entry!(main);
@@ -38,17 +39,8 @@ fn wait_for_the_lock(hang: bool) {
     }
 }
 
-struct Console;
-
-impl Sink for Console {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
-        virt::console::send(bytes);
-        Ok(())
-    }
-}
-
 fn send() {
-    if let Err(error) = RECORDER.send(&mut Stream::serial(Console), EndReason::Asked) {
+    if let Err(error) = RECORDER.send(&mut Stream::serial(TraceLine::new()), EndReason::Asked) {
         panic!("{error}");
     }
 }

@@ -3,6 +3,7 @@
 mod live;
 mod record;
 mod run;
+mod sent;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +39,8 @@ struct Subject {
     other: Kernel,
     /// Traces what its boot configuration says.
     boot: Kernel,
+    /// Sends its trace.
+    sender: Kernel,
     folder: tempfile::TempDir,
 }
 
@@ -53,6 +56,12 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     tally.step("dump-ram: a hung kernel's last events", || {
         subject.dump_ram()
     });
+    tally.step(
+        "replay: a file that the kernel wrote by semihosting",
+        || subject.file(),
+    );
+    tally.step("console: frames between lines of text", || subject.line());
+    tally.step("console: a frame that lost a byte", || subject.lossy());
     tally.step("attach: the same through the stub for GDB", || {
         subject.attach()
     });
@@ -85,6 +94,7 @@ impl Subject {
             kernel: kernel("guest", GUEST)?,
             other: kernel("hello", "hello")?,
             boot: kernel("guest", BOOT)?,
+            sender: kernel("guest", sent::GUEST)?,
             folder: tempfile::tempdir()?,
         })
     }
