@@ -86,7 +86,7 @@ impl Task {
             (X30, task_first as *const () as u64),
         ] {
             // SAFETY: as above.
-            unsafe { sp.add(at).write(value) };
+            unsafe { sp.wrapping_add(at).write(value) };
         }
         self.0.store(sp as u64, Ordering::Relaxed);
     }
