@@ -123,7 +123,7 @@ fn show_profile() {
         .filter_map(|callsite| Some((callsite, PROFILE.times(&callsite, 0)?)))
         .filter(|(_, times)| times.hits > 0)
         .collect();
-    rows.sort_by(|(_, a), (_, b)| b.total.cmp(&a.total));
+    rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.total));
     let mut table = Table::new(&[
         ("hits", Align::Right),
         ("total us", Align::Right),

@@ -50,7 +50,9 @@ fn second(n: u64) -> u64 {
 fn flip(memory: &mut Persistent, at: usize, bits: u8) {
     let byte = memory.bytes()[at..].as_ptr().cast_mut();
     // SAFETY: the guest's own memory.
-    unsafe { byte.write_volatile(byte.read_volatile() ^ bits) };
+    let before = unsafe { byte.read_volatile() };
+    // SAFETY: as above.
+    unsafe { byte.write_volatile(before ^ bits) };
 }
 
 /// Where the guest notes what it has done: the last byte, behind the region.

@@ -74,12 +74,9 @@ fn give_frames(stack: &'static ReturnStack, count: usize) {
 /// A fresh task in the place of the other one.
 fn begin_other() {
     static mut STACK: [u128; 2048] = [0; 2048];
+    let stack = (&raw mut STACK).cast();
     // SAFETY: the task that had this stack does not go on.
-    unsafe {
-        TASKS[OTHER]
-            .0
-            .begin(other_task, (&raw mut STACK).cast(), 2048)
-    };
+    unsafe { TASKS[OTHER].0.begin(other_task, stack, 2048) };
 }
 
 /// Entries and exits, task by task.
