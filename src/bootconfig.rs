@@ -250,7 +250,7 @@ pub fn write(space: &mut [u8], text: &str) -> Result<(), BootError> {
     Ok(())
 }
 
-/// Reserves so many bytes for a [`BootConfig`](crate::bootconfig::BootConfig), in a static `FTRACE_BOOT_CONFIG`. Once in a kernel:
+/// Reserves so many bytes for a [`BootConfig`], in a static `FTRACE_BOOT_CONFIG`. Once in a kernel:
 /// `reserve_boot_config!(1024);`, then `RECORDER.boot(&FTRACE_BOOT_CONFIG.config()?)`.
 #[macro_export]
 macro_rules! reserve_boot_config {

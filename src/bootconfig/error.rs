@@ -63,7 +63,7 @@ impl fmt::Display for BootError {
         match *self {
             Self::Magic => write!(
                 f,
-                "no boot configuration there: put `reserve_boot_config!(BOOT, 1024);` into the kernel"
+                "no boot configuration there: put `reserve_boot_config!(1024);` into the kernel"
             ),
             Self::Length { length, room } => write!(
                 f,
