@@ -9,7 +9,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use aarch64_ftrace::bootconfig::{BootError, bootargs};
 use aarch64_ftrace::trace::{
     CONTROL_BYTES, FrameCounts, FrameKind, Header, NO_CORE, Type, control_crc, counts_payload,
     events_head,
@@ -65,37 +64,6 @@ fn types_nested_a_hundred_thousand_deep_are_judged_in_time() {
         check(&kernel).expect("one of its own").violations.len()
     });
     assert_eq!(own, 1, "found at the bottom");
-}
-
-/// A tree of 8 MiB: its /chosen has properties up to the end, each with a name that is as long as half of the tree.
-#[test]
-fn a_device_tree_with_long_names_of_many_properties_is_read_in_time() {
-    const HALF: usize = 4 * MIB;
-    let mut tree = [
-        0xd00d_feed,
-        2 * HALF as u32,
-        40,
-        HALF as u32,
-        0,
-        17,
-        16,
-        0,
-        0,
-        0,
-    ]
-    .map(u32::to_be_bytes)
-    .concat();
-    tree.extend([1, 0, 1].map(u32::to_be_bytes).concat());
-    tree.extend(b"chosen\0\0");
-    let property = [3_u32, 0, 0].map(u32::to_be_bytes).concat();
-    while tree.len() + property.len() < HALF {
-        tree.extend(&property);
-    }
-    tree.resize(HALF, 0);
-    tree.resize(2 * HALF - 1, b'x');
-    tree.push(0);
-    let found = within_the_limit(move || bootargs(&tree).map(str::to_owned));
-    assert!(matches!(found, Err(BootError::Tree { .. })), "{found:?}");
 }
 
 const REGION: &[u8] = include_bytes!("golden/two_cores.region");

@@ -55,10 +55,7 @@ pub fn bootargs(blob: &[u8]) -> Result<&str, BootError> {
                     .checked_add(length)
                     .and_then(|end| tree.get(start..end))
                     .ok_or(BootError::Tree { at: here })?;
-                let key = tree.get(strings.saturating_add(key)..);
-                let key = key.ok_or(BootError::Tree { at: here })?;
-                // No further than that: a hostile name may be as long as the tree, and properties many.
-                if in_chosen && key.starts_with(b"bootargs\0") {
+                if in_chosen && name(tree, strings.saturating_add(key))? == b"bootargs" {
                     let text = value.strip_suffix(b"\0").unwrap_or(value);
                     return str::from_utf8(text).map_err(|error| BootError::Utf8 {
                         at: error.valid_up_to(),
