@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use super::Omitted;
 use super::threads::Threads;
-use crate::trace::brackets::{self, End, Mark};
+use super::{Omitted, marks};
+use crate::trace::brackets::{End, Mark};
 use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -43,12 +43,7 @@ pub fn write(
         symbols,
         tasks: BTreeSet::new(),
     };
-    let mut omitted = Omitted::default();
-    let rest = brackets::play(trace, symbols, filter, |mark| {
-        omitted.events += u64::from(matches!(mark, Mark::Other(..)));
-        writer.mark(mark)
-    })?;
-    omitted.calls = rest.left_out;
+    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
     writer.names()?;
     writer.out.flush()?;
     Ok(omitted)

@@ -7,10 +7,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::Omitted;
 use super::functions::Functions;
 use super::threads::Threads;
-use crate::trace::brackets::{self, Mark};
+use super::{Omitted, marks};
+use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -66,12 +66,7 @@ pub fn write(
         cores: BTreeMap::new(),
         tasks: BTreeSet::new(),
     };
-    let mut omitted = Omitted::default();
-    let rest = brackets::play(trace, symbols, filter, |mark| {
-        omitted.events += u64::from(matches!(mark, Mark::Other(..)));
-        writer.mark(mark)
-    })?;
-    omitted.calls = rest.left_out;
+    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
     let cores: Vec<u16> = writer.cores.keys().copied().collect();
     for core in cores {
         writer.flush(core)?;

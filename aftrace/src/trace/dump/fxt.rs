@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Omitted;
 use super::functions::Functions;
 use super::threads::Threads;
-use crate::trace::brackets::{self, Mark};
+use super::{Omitted, marks};
+use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -79,12 +79,7 @@ pub fn write(
     writer.words(&[MAGIC])?;
     writer.record(INITIALIZATION, &[trace.header.frequency.max(1)])?;
     writer.object(PROCESS_OBJECT, PROCESS, "kernel", &[])?;
-    let mut omitted = Omitted::default();
-    let rest = brackets::play(trace, symbols, filter, |mark| {
-        omitted.events += u64::from(matches!(mark, Mark::Other(..)));
-        writer.mark(mark)
-    })?;
-    omitted.calls = rest.left_out;
+    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
     writer.out.flush()?;
     Ok(omitted)
 }

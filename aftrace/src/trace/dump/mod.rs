@@ -10,7 +10,12 @@ pub mod threads;
 pub mod trace_dat;
 pub mod uftrace;
 
-use std::fmt;
+use std::{fmt, io};
+
+use super::brackets::{self, Mark};
+use super::file::Trace;
+use super::filter::Filter;
+use super::symbols::Symbols;
 
 /// What a format has no room for, or damage made impossible to place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,4 +42,22 @@ impl Omitted {
     pub const fn is_none(&self) -> bool {
         self.calls == 0 && self.events == 0
     }
+}
+
+/// Gives each mark of the trace to `write`, and counts what stays out of it: values, and calls that cannot be placed.
+fn marks(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    mut write: impl FnMut(Mark) -> io::Result<()>,
+) -> io::Result<Omitted> {
+    let mut events = 0;
+    let rest = brackets::play(trace, symbols, filter, |mark| {
+        events += u64::from(matches!(mark, Mark::Other(..)));
+        write(mark)
+    })?;
+    Ok(Omitted {
+        calls: rest.left_out,
+        events,
+    })
 }

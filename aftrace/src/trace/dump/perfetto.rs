@@ -8,10 +8,10 @@ use self::proto::{
     Annotation, EventBundle, EventName, InternedData, Packet, ProcessDescriptor, SchedEvent,
     SchedSwitch, ThreadDescriptor, TrackDescriptor, TrackEvent,
 };
-use super::Omitted;
 use super::functions::Functions;
 use super::threads::Threads;
-use crate::trace::brackets::{self, Mark};
+use super::{Omitted, marks};
+use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -81,12 +81,7 @@ pub fn write(
         }),
         ..Packet::default()
     })?;
-    let mut omitted = Omitted::default();
-    let rest = brackets::play(trace, symbols, filter, |mark| {
-        omitted.events += u64::from(matches!(mark, Mark::Other(..)));
-        writer.mark(mark)
-    })?;
-    omitted.calls = rest.left_out;
+    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
     writer.out.flush()?;
     Ok(omitted)
 }

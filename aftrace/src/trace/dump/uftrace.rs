@@ -8,9 +8,9 @@ use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
-use super::Omitted;
 use super::threads::Threads;
-use crate::trace::brackets::{self, Mark};
+use super::{Omitted, marks};
+use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -50,7 +50,8 @@ struct Writer<'a> {
     /// Functions by their distance from the text's start.
     names: BTreeMap<u64, String>,
     running: FxHashMap<u16, Task>,
-    omitted: Omitted,
+    /// Calls further in than uftrace goes.
+    too_deep: u64,
 }
 
 /// Writes the trace into an empty folder.
@@ -73,11 +74,12 @@ pub fn write(
         held: BTreeMap::new(),
         names: BTreeMap::new(),
         running: FxHashMap::default(),
-        omitted: Omitted::default(),
+        too_deep: 0,
     };
-    let rest = brackets::play(trace, symbols, filter, |mark| writer.mark(mark))?;
-    writer.omitted.calls += rest.left_out;
-    writer.finish()
+    let mut omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
+    omitted.calls += writer.too_deep;
+    writer.finish()?;
+    Ok(omitted)
 }
 
 impl Writer<'_> {
@@ -89,7 +91,7 @@ impl Writer<'_> {
                 self.record(call.task, call.time, ENTRY, call.depth, address)
             }
             Mark::Begin(_) => {
-                self.omitted.calls += 1;
+                self.too_deep += 1;
                 Ok(())
             }
             Mark::End(end) if end.call.depth < DEPTH_MAX => {
@@ -109,11 +111,7 @@ impl Writer<'_> {
                 let task = self.running.get(&core).copied();
                 self.record(task.unwrap_or(Task::Core(core)), time, LOST, 0, events)
             }
-            Mark::Other(..) => {
-                self.omitted.events += 1;
-                Ok(())
-            }
-            Mark::End(_) | Mark::Function(_) => Ok(()),
+            Mark::Other(..) | Mark::End(_) | Mark::Function(_) => Ok(()),
         }
     }
 
@@ -164,7 +162,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<Omitted> {
+    fn finish(mut self) -> io::Result<()> {
         let tasks: Vec<Task> = self.held.keys().copied().collect();
         tasks.iter().try_for_each(|task| self.flush(*task))?;
         let numbers: Vec<String> = tasks
@@ -200,8 +198,7 @@ impl Writer<'_> {
             text += &format!("{distance:016x} T {name}\n");
         }
         text += &format!("{:016x} ? __sym_end\n", self.symbols.header().text_bytes);
-        fs::write(self.folder.join("kernel.sym"), text)?;
-        Ok(self.omitted)
+        fs::write(self.folder.join("kernel.sym"), text)
     }
 
     fn info(&self, numbers: &[String]) -> io::Result<()> {

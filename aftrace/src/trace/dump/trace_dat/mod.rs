@@ -12,9 +12,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use self::head::{ENTRY, EXIT, FUNCTION, SWITCH};
-use super::Omitted;
 use super::threads::Threads;
-use crate::trace::brackets::{self, Mark};
+use super::{Omitted, marks};
+use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -89,13 +89,8 @@ pub fn write(
         names: BTreeMap::new(),
         tasks: BTreeSet::new(),
     };
-    let mut omitted = Omitted::default();
-    let rest = brackets::play(trace, symbols, filter, |mark| {
-        omitted.events += u64::from(matches!(mark, Mark::Other(..)));
-        writer.mark(mark)
-    })?;
+    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
     writer.finish(out)?;
-    omitted.calls = rest.left_out;
     Ok(omitted)
 }
 
