@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use aftrace::run::Machine;
 use aftrace::trace::live::Lines;
 use aftrace::trace::uart::Output;
+use clap::Args;
 
 use super::Outcome;
 
@@ -26,11 +28,35 @@ pub enum Screen {
     File(BufWriter<File>),
 }
 
-/// QEMU's arguments without the `--` that may stand before them.
-pub fn without_dashes(more: &[OsString]) -> &[OsString] {
-    match more.split_first() {
-        Some((first, rest)) if first == "--" => rest,
-        _ => more,
+/// The kernel to boot, and in what.
+#[derive(Args)]
+pub struct Guest {
+    /// The emulator
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "qemu-system-aarch64",
+        env = "AFTRACE_QEMU"
+    )]
+    pub qemu: OsString,
+    /// The kernel
+    pub kernel: PathBuf,
+    /// Further arguments of QEMU; `--` before them is optional
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENTS"
+    )]
+    more: Vec<OsString>,
+}
+
+impl Guest {
+    /// QEMU's arguments without the `--` that may stand before them.
+    pub fn arguments(&self) -> &[OsString] {
+        match self.more.split_first() {
+            Some((first, rest)) if first == "--" => rest,
+            _ => &self.more,
+        }
     }
 }
 

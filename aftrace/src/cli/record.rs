@@ -14,7 +14,7 @@ use aftrace::trace::live::Lines;
 use clap::Args;
 
 use super::embed::describe;
-use super::machine::{Screen, boot, without_dashes};
+use super::machine::{Guest, Screen, boot};
 use super::region::Wanted;
 use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
 
@@ -27,14 +27,8 @@ use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Record {
-    /// The emulator
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "qemu-system-aarch64",
-        env = "AFTRACE_QEMU"
-    )]
-    qemu: OsString,
+    #[command(flatten)]
+    guest: Guest,
     /// Record calls of the functions that the glob matches (repeat for more)
     #[arg(long, value_name = "GLOB")]
     function: Vec<String>,
@@ -56,15 +50,6 @@ pub struct Record {
     /// The machine's memory, as QEMU writes it (in place of -m)
     #[arg(long, value_name = "BYTES", default_value = "256M")]
     memory: String,
-    /// The kernel
-    kernel: PathBuf,
-    /// Further arguments of QEMU; `--` before them is optional
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "ARGUMENTS"
-    )]
-    more: Vec<OsString>,
 }
 
 impl Record {
@@ -72,16 +57,16 @@ impl Record {
         let text = self.text()?;
         let folder = tempfile::tempdir()?;
         let copy = folder.path().join("kernel");
-        fs::copy(&self.kernel, &copy).map_err(at(&self.kernel))?;
-        embed_file(&copy).map_err(describe(&self.kernel))?;
+        fs::copy(&self.guest.kernel, &copy).map_err(at(&self.guest.kernel))?;
+        embed_file(&copy).map_err(describe(&self.guest.kernel))?;
         if !self.bootargs {
             self.place(&copy, &text)?;
         }
         let ram = folder.path().join("ram");
-        let command = run::command(&self.qemu, &copy, &self.arguments(&text, &ram));
+        let command = run::command(&self.guest.qemu, &copy, &self.arguments(&text, &ram));
         let screen = Screen::Lines(Box::new(Lines::new(read(&copy)?)));
         let limit = self.time.map(Duration::from_secs);
-        let left = boot(command, &self.qemu, screen, limit)?;
+        let left = boot(command, &self.guest.qemu, screen, limit)?;
         let mut memory = File::open(&ram).map_err(at(&ram))?;
         let hint = "did the kernel come to Recorder::install?";
         let everywhere = 0..u64::MAX;
@@ -117,14 +102,14 @@ impl Record {
     fn place(&self, copy: &Path, text: &str) -> Result<(), String> {
         let mut bytes = read(copy)?;
         let space = Kernel::parse(&bytes)
-            .map_err(at(&self.kernel))?
+            .map_err(at(&self.guest.kernel))?
             .boot_space()
             .ok_or_else(|| {
-                at(&self.kernel)(
+                at(&self.guest.kernel)(
                     "no space for a boot configuration: put reserve_boot_config!(1024); into the kernel, or use --bootargs",
                 )
             })?;
-        bootconfig::write(&mut bytes[space], text).map_err(at(&self.kernel))?;
+        bootconfig::write(&mut bytes[space], text).map_err(at(&self.guest.kernel))?;
         fs::write(copy, bytes).map_err(at(copy))
     }
 
@@ -147,7 +132,7 @@ impl Record {
         if self.bootargs {
             arguments.extend(["-append".into(), text.replace('\n', " ").trim_end().into()]);
         }
-        arguments.extend_from_slice(without_dashes(&self.more));
+        arguments.extend_from_slice(self.guest.arguments());
         arguments
     }
 }

@@ -1,6 +1,5 @@
 //! Boots a kernel.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use aftrace::trace::live::Lines;
 use clap::Args;
 
 use super::embed::describe;
-use super::machine::{Screen, boot, without_dashes};
+use super::machine::{Guest, Screen, boot};
 use super::{EXIT_CODES, Outcome, at, read};
 
 /// Embed the names, then boot the kernel in QEMU
@@ -28,52 +27,37 @@ use super::{EXIT_CODES, Outcome, at, read};
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Run {
-    /// The emulator
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "qemu-system-aarch64",
-        env = "AFTRACE_QEMU"
-    )]
-    qemu: OsString,
+    #[command(flatten)]
+    guest: Guest,
     /// Print QEMU's command line instead of running it
     #[arg(long)]
     dry_run: bool,
     /// Write the frames to this file in place of showing them
     #[arg(short, long, value_name = "TRACE")]
     output: Option<PathBuf>,
-    /// The kernel
-    kernel: PathBuf,
-    /// Further arguments of QEMU; `--` before them is optional
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "ARGUMENTS"
-    )]
-    more: Vec<OsString>,
 }
 
 impl Run {
     pub fn run(&self) -> Outcome {
-        match embed_file(&self.kernel) {
+        match embed_file(&self.guest.kernel) {
             Ok(_) => {}
             Err(EmbedError::NoSpace { .. }) => {
                 eprintln!(
                     "aftrace: {}: no section ftrace_names, booting without names",
-                    self.kernel.display()
+                    self.guest.kernel.display()
                 );
             }
-            Err(error) => return Err(describe(&self.kernel)(error).into()),
+            Err(error) => return Err(describe(&self.guest.kernel)(error).into()),
         }
-        let command = run::command(&self.qemu, &self.kernel, without_dashes(&self.more));
+        let command = run::command(&self.guest.qemu, &self.guest.kernel, self.guest.arguments());
         if self.dry_run {
             writeln!(io::stdout(), "{command:?}")?;
             return Ok(ExitCode::SUCCESS);
         }
         let screen = match &self.output {
             Some(path) => Screen::File(BufWriter::new(File::create(path).map_err(at(path))?)),
-            None => Screen::Lines(Box::new(Lines::new(read(&self.kernel)?))),
+            None => Screen::Lines(Box::new(Lines::new(read(&self.guest.kernel)?))),
         };
-        boot(command, &self.qemu, screen, None)
+        boot(command, &self.guest.qemu, screen, None)
     }
 }
