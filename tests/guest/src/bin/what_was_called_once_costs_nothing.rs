@@ -21,7 +21,7 @@ aarch64_ftrace::reserve_names!(128 * 1024);
 
 static COVER: Cover = Cover::new();
 static BESIDE: Ops = Ops::unguarded(count);
-/// What the other core does: 0 nothing yet, 1 calls, 2 has called, 3 ends.
+/// What the other core does: 0 nothing yet, 1 calls, 2 has called, 3 is to end, 4 has ended.
 static STEP: AtomicU32 = AtomicU32::new(0);
 
 #[inline(never)]
@@ -73,6 +73,7 @@ fn other_core(_: usize) {
             STEP.store(2, Ordering::Release);
         }
     }
+    STEP.store(4, Ordering::Release);
     loop {
         core::hint::spin_loop();
     }
@@ -145,15 +146,15 @@ fn everything() {
     let all = COVER.callsites();
     let marked = workload();
     let mut out = 0;
-    loop {
-        let applied = settle();
-        out += applied.disabled;
-        if applied.disabled == 0 {
-            break;
+    // What settling itself calls is hit, too, and what the other core calls after it has answered a round, with nobody waiting for
+    // it: then once more.
+    let covered = loop {
+        out += settle().disabled;
+        let covered = FTRACE.covered(&COVER).count();
+        if covered == out {
+            break covered;
         }
-    }
-    // What settling itself calls was hit, too, and is out by now.
-    let covered = FTRACE.covered(&COVER).count();
+    };
     println!(
         "everything: same result {}, some are covered {}, as many are out {}, the others on {}",
         untraced == marked && marked == workload(),
@@ -211,6 +212,9 @@ fn main() {
     say("while another core calls", FTRACE.settle(&COVER));
     show("on another core");
     STEP.store(3, Ordering::Release);
+    while STEP.load(Ordering::Acquire) < 4 {
+        core::hint::spin_loop();
+    }
 
     register(&BESIDE, &Filter::at(&[at[1], at[4]]));
     println!("result {}", second(5));
