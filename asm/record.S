@@ -31,20 +31,20 @@
 .endm
 
 /*
- * From the position x14 in the ring x12: x15 = address of the slot, x16 = lap. Writes x13, x14.
+ * From the position x14 in the ring x12: x15 = address of the slot, x16 = lap. Writes x13.
  * mask and base by one LDP: nobody stores to them; the head, just written, is not read again.
  */
 .macro FTRACE_SLOT
     ldp     x13, x15, [x12, #{RING_MASK}]
     ldr     x16, [x12, #{RING_SHIFT}]
     lsr     x16, x14, x16
-    and     x14, x14, x13
-    add     x15, x15, x14
+    and     x13, x14, x13
+    add     x15, x15, x13
 .endm
 
 /*
  * Reserves an event's slot in the ring of the CpuArea x12, or goes to \full (stop) with the drop counted by the head.
- * Out: x12 = ring, x15 = address, x16 = lap. Writes x13, x14.
+ * Out: x12 = ring, x14 = position, x15 = address, x16 = lap. Writes x13.
  */
 .macro FTRACE_TAKE_SLOT lse, stop, full
     ldr     x12, [x12, #{CPU_RING}]     /* never null: recording off is a ring of its own */

@@ -11,5 +11,9 @@ ftrace_return_handlers:
     FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph_lse, 1, 0
     FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph_stop, 0, 1
     FTRACE_RETURN_TO_GRAPH ftrace_return_to_graph_stop_lse, 1, 1
+    FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_more, 0, 0
+    FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_more_lse, 1, 0
+    FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_more_stop, 0, 1
+    FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_more_stop_lse, 1, 1
     .global ftrace_return_handlers_end
 ftrace_return_handlers_end:

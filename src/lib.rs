@@ -35,6 +35,7 @@ mod fregs;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod glob;
+mod graph;
 mod image;
 pub mod insn;
 mod instances;
@@ -73,6 +74,7 @@ pub use engine::{Applied, Audit, Finding, Shutdown};
 pub use error::{AliasError, Error, PatchError, Why, WriteFault};
 pub use filter::{Filter, MAX_PATTERNS};
 pub use fregs::Fregs;
+pub use graph::{ARGUMENTS_MAX, GraphOptions};
 pub use image::Image;
 pub use instances::CounterLine;
 pub use introspect::{Callsite, Callsites, Reject, Rejects, Symbol};

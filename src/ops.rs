@@ -1,6 +1,7 @@
 //! [`Ops`]: what a callsite calls.
 
 use crate::fregs::Fregs;
+use crate::graph::Shape;
 use crate::instances::Instances;
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -95,8 +96,8 @@ pub struct Ops {
     pub(crate) end: AtomicU32,
     /// Next registered ops.
     pub(crate) next: AtomicPtr<Ops>,
-    /// The blocks that its callsites point to instead of the ops itself.
-    instances: AtomicPtr<()>,
+    /// What belongs to its kind: the blocks that its callsites point to instead of the ops itself, or the graph's options.
+    own: AtomicPtr<()>,
 }
 
 impl Ops {
@@ -200,7 +201,7 @@ impl Ops {
             first: AtomicU32::new(0),
             end: AtomicU32::new(0),
             next: AtomicPtr::new(core::ptr::null_mut()),
-            instances: AtomicPtr::new(core::ptr::null_mut()),
+            own: AtomicPtr::new(core::ptr::null_mut()),
         }
     }
 
@@ -213,15 +214,36 @@ impl Ops {
     /// The blocks of its callsites, once they have their memory.
     #[inline]
     pub(crate) fn instances(&self) -> Option<&'static Instances> {
-        let instances = self.instances.load(Ordering::Acquire) as *const Instances;
-        // SAFETY: null, or what `set_instances` stored, which came from a `&'static Instances`.
+        if !self.head.kind.has_instances() {
+            return None;
+        }
+        let instances = self.own.load(Ordering::Acquire) as *const Instances;
+        // SAFETY: of these kinds, null or what `set_instances` stored, which came from a `&'static Instances`.
         unsafe { instances.as_ref() }
     }
 
     /// Gives its callsites blocks, which have their memory.
     pub(crate) fn set_instances(&self, instances: &'static Instances) {
+        debug_assert!(self.head.kind.has_instances());
         let instances = core::ptr::from_ref(instances).cast_mut().cast();
-        self.instances.store(instances, Ordering::Release);
+        self.own.store(instances, Ordering::Release);
+    }
+
+    /// What it records of each call, once that was said: of [`Kind::Graph`] alone.
+    pub(crate) fn shape(&self) -> Option<&'static Shape> {
+        if self.head.kind != Kind::Graph {
+            return None;
+        }
+        let shape = self.own.load(Ordering::Acquire) as *const Shape;
+        // SAFETY: of this kind, null or what `set_shape` stored, which came from a `&'static Shape`.
+        unsafe { shape.as_ref() }
+    }
+
+    /// Says where stands what it records of each call, before it is registered.
+    pub(crate) fn set_shape(&self, shape: &'static Shape) {
+        debug_assert!(self.head.kind == Kind::Graph);
+        let shape = core::ptr::from_ref(shape).cast_mut().cast();
+        self.own.store(shape, Ordering::Release);
     }
 
     /// Whether a literal calls this ops and no other.
@@ -261,5 +283,6 @@ pub(crate) mod offset {
 
     pub(crate) const ENTRY: usize = offset_of!(Ops, head) + offset_of!(Head, entry);
     pub(crate) const FUNC: usize = offset_of!(Ops, func);
+    pub(crate) const OWN: usize = offset_of!(Ops, own);
     const _: () = assert!(ENTRY == 0, "docs promise that the entry is the first field");
 }

@@ -3,6 +3,7 @@
 mod boot;
 mod dump;
 mod error;
+mod graph;
 pub(crate) mod memory;
 mod persistent;
 mod reader;
@@ -21,6 +22,8 @@ pub use snapshot::Snapshot;
 pub use stream::SendError;
 pub use survivor::{Build, Survivor};
 pub use trigger::{Action, MAX_TRIGGERS, Trigger, park};
+
+use graph::Graph;
 
 use crate::arch;
 use crate::areas;
@@ -44,8 +47,8 @@ pub struct Recorder {
     ftrace: &'static Ftrace,
     /// By mode, and by whether the cores have atomic adds: each is another entry.
     ops: [Ops; 4],
-    /// Likewise, for entry and exit.
-    graph: [Ops; 4],
+    /// Entry and exit.
+    graph: Graph,
     installed: spin::Once<Installed>,
     on: AtomicBool,
     /// There is a [`Snapshot`].
@@ -72,7 +75,7 @@ impl Installed {
 impl Recorder {
     /// A recorder without memory: its ops cannot be had before [`Recorder::install`].
     pub const fn new(ftrace: &'static Ftrace) -> Self {
-        use arch::entry::{GRAPH, RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE};
+        use arch::entry::{RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE};
         Self {
             ftrace,
             ops: [
@@ -81,12 +84,7 @@ impl Recorder {
                 Ops::builtin(Kind::Record, RECORD_STOP, from_a_set),
                 Ops::builtin(Kind::Record, RECORD_STOP_LSE, from_a_set),
             ],
-            graph: [
-                Ops::builtin(Kind::Graph, GRAPH[0], graph_from_a_set).with_data(0),
-                Ops::builtin(Kind::Graph, GRAPH[1], graph_from_a_set).with_data(1),
-                Ops::builtin(Kind::Graph, GRAPH[2], graph_from_a_set).with_data(2),
-                Ops::builtin(Kind::Graph, GRAPH[3], graph_from_a_set).with_data(3),
-            ],
+            graph: Graph::new(),
             installed: spin::Once::new(),
             on: AtomicBool::new(false),
             snapshot: AtomicBool::new(false),
@@ -192,16 +190,6 @@ impl Recorder {
         Ok(&self.ops[self.installed()?.form()])
     }
 
-    /// The ops of the function graph: the functions that its filter takes leave an ENTRY event when they are entered and an
-    /// EXIT event, with their duration in ticks, when they return. Registering it needs a return stack
-    /// ([`Ftrace::switch_return_stack`]); calls that find it full are counted there and leave no event.
-    ///
-    /// # Errors
-    /// [`RecordError::NotInstalled`].
-    pub fn graph_ops(&'static self) -> Result<&'static Ops, RecordError> {
-        Ok(&self.graph[self.installed()?.form()])
-    }
-
     /// The ring that the core's events go to.
     fn ring(&'static self, core: usize) -> Result<&'static Control, RecordError> {
         let region = &self.installed()?.region;
@@ -267,17 +255,6 @@ extern "C" fn from_a_set(ip: usize, parent_ip: usize, _: &Ops, _: &mut Fregs) {
     if let Some(area) = arch::cpu_area() {
         let callsite = (ip + INSN_SIZE) as u64;
         areas::ring(area).write(Type::Function, arch::ticks(), callsite, parent_ip as u32);
-    }
-}
-
-/// As [`from_a_set`], and hijacks the return address that the function has by now.
-extern "C" fn graph_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
-    let (Some(area), Some(handler)) = (arch::cpu_area(), arch::graph_handler(ops.data())) else {
-        return;
-    };
-    let (callsite, parent) = ((ip + INSN_SIZE) as u64, fregs.lr() as u32);
-    if let Some(time) = area.return_stack().hijack(fregs, callsite, handler) {
-        areas::ring(area).write(Type::Entry, time, callsite, parent);
     }
 }
 

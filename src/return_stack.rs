@@ -135,8 +135,14 @@ impl ReturnStack {
 
     /// Hijacks the return of a call that comes from a set, as the asm entries do for one that does not.
     /// The time in the frame, or `None` where it is not hijacked: returned early by another tracer, or no room (counted).
-    pub(crate) fn hijack(&self, fregs: &mut Fregs, ip: u64, handler: usize) -> Option<u64> {
-        self.push(fregs, ip, handler, None)
+    pub(crate) fn hijack(
+        &self,
+        fregs: &mut Fregs,
+        ip: u64,
+        handler: usize,
+        aux: u64,
+    ) -> Option<u64> {
+        self.push(fregs, ip, handler, || aux)
     }
 
     /// As [`ReturnStack::hijack`], for the profiler: its caller's time goes into the frame.
@@ -146,7 +152,11 @@ impl ReturnStack {
         block: u64,
         handler: usize,
     ) -> Option<u64> {
-        self.push(fregs, block, handler, Some(&self.child))
+        self.push(fregs, block, handler, || {
+            let child = self.child.load(Ordering::Relaxed);
+            self.child.store(0, Ordering::Relaxed);
+            child
+        })
     }
 
     fn push(
@@ -154,7 +164,7 @@ impl ReturnStack {
         fregs: &mut Fregs,
         ip: u64,
         handler: usize,
-        child: Option<&AtomicU64>,
+        aux: impl FnOnce() -> u64,
     ) -> Option<u64> {
         // A tracer before this one returns in the function's place: its body, and so its return, never comes.
         if fregs.pc() == fregs.lr() {
@@ -170,12 +180,7 @@ impl ReturnStack {
             .store(top + size_of::<ReturnFrame>() as u64, Ordering::Relaxed);
         // Whoever interrupts from here on uses the frames above: the compiler must not write this one before.
         compiler_fence(Ordering::SeqCst);
-        if let Some(child) = child {
-            frame
-                .aux
-                .store(child.load(Ordering::Relaxed), Ordering::Relaxed);
-            child.store(0, Ordering::Relaxed);
-        }
+        frame.aux.store(aux(), Ordering::Relaxed);
         frame.lr.store(fregs.lr(), Ordering::Relaxed);
         frame.ip.store(ip, Ordering::Relaxed);
         let time = arch::ticks();

@@ -3,7 +3,7 @@
 //! Writers reserve by one atomic add and store two words; nobody waits for anybody. Whoever reads checks the laps.
 
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::trace::{CONTROL_BYTES, EVENT_BYTES, Event, Type, crc32_of};
+use crate::trace::{CONTROL_BYTES, Data, EVENT_BYTES, Event, Type, crc32_of};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
@@ -263,6 +263,31 @@ impl Control {
         true
     }
 
+    /// Writes an event and the DATA slots that belong to it, which are reserved together.
+    ///
+    /// # Context
+    /// Any.
+    pub(crate) fn write_with(
+        &self,
+        kind: Type,
+        time: u64,
+        callsite: u64,
+        upper: u32,
+        data: &[Data],
+    ) {
+        let bytes = (1 + data.len() as u64) * EVENT_BYTES;
+        let first = self.head.fetch_add(bytes, Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let shift = self.shift.load(Ordering::Relaxed) as u32;
+        let mut positions = (first..limit).step_by(EVENT_BYTES as usize);
+        if let Some(position) = positions.next() {
+            self.store(position, kind, time, callsite, upper);
+        }
+        for (position, data) in positions.zip(data) {
+            self.put(position, data.event(position, shift));
+        }
+    }
+
     /// Adds a slot to the head: it belongs to the caller. `None` where the ring is full; it is counted as dropped.
     pub(crate) fn reserve(&self) -> Option<u64> {
         let position = self.head.fetch_add(EVENT_BYTES, Ordering::Relaxed);
@@ -272,7 +297,13 @@ impl Control {
     /// Stores an event in a slot that was reserved. However late: its laps are those of its position.
     pub(crate) fn store(&self, position: u64, kind: Type, time: u64, callsite: u64, upper: u32) {
         let shift = self.shift.load(Ordering::Relaxed) as u32;
-        let event = Event::new(kind, time, callsite, upper, position, shift);
+        self.put(
+            position,
+            Event::new(kind, time, callsite, upper, position, shift),
+        );
+    }
+
+    fn put(&self, position: u64, event: Event) {
         let slot = self.slot(position);
         slot.0[0].store(event.0[0], Ordering::Relaxed);
         slot.0[1].store(event.0[1], Ordering::Relaxed);

@@ -219,7 +219,7 @@ fn what_an_interrupt_did_does_not_make_time_go_back() {
     events.push(event(Type::Entry, 200, callsite(1), 0));
     events.push(
         Data {
-            kind: 0,
+            kind: 3,
             index: 1,
             value: u64::MAX,
         }
@@ -249,7 +249,7 @@ fn what_an_interrupt_did_does_not_make_time_go_back() {
 fn data_stays_behind_its_event_whatever_other_cores_do() {
     let value = |value| {
         Data {
-            kind: 0,
+            kind: 3,
             index: 0,
             value,
         }

@@ -26,6 +26,7 @@ pub(crate) mod entry {
     }
     entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER PROFILE);
     pub(crate) const GRAPH: [EntryFn; 4] = [RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE];
+    pub(crate) const GRAPH_MORE: [EntryFn; 4] = GRAPH;
 }
 
 /// There is nobody who serves it.
@@ -98,7 +99,7 @@ pub(crate) fn return_handlers() -> Range<usize> {
 }
 
 pub(crate) fn graph_handler(form: usize) -> Option<usize> {
-    (form < entry::GRAPH.len()).then_some(8)
+    (form < entry::GRAPH.len() * 2).then_some(8)
 }
 
 pub(crate) fn profile_handler() -> usize {

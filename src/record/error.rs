@@ -3,6 +3,7 @@
 
 use super::memory::CORES_MAX;
 use crate::error::Error;
+use crate::graph::ARGUMENTS_MAX;
 use crate::trace::{REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN, TEXT_BYTES_MAX};
 use core::fmt;
 
@@ -45,6 +46,8 @@ pub enum RecordError {
     TooManyTriggers,
     /// The first of two triggers does not switch on, or the second does not switch off.
     NotAPair,
+    /// More arguments than are passed in registers.
+    Arguments(u8),
     /// The region has no ring for this core.
     NoSuchCore {
         /// Asked for.
@@ -89,6 +92,10 @@ impl fmt::Display for RecordError {
             ),
             Self::NoSpare => write!(f, "no spare rings: ask for them in the sizes of install"),
             Self::SnapshotHeld => write!(f, "there is a snapshot: drop it first"),
+            Self::Arguments(arguments) => write!(
+                f,
+                "{arguments} arguments: at most {ARGUMENTS_MAX} are passed in registers"
+            ),
             Self::NoSuchCore { core, cores } => {
                 write!(
                     f,

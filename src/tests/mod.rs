@@ -10,6 +10,7 @@ mod faults;
 mod filter;
 mod first_patch;
 mod fuzz;
+mod graph;
 mod insn;
 mod instances;
 mod lock;

@@ -1,7 +1,7 @@
 //! The ring's protocol on the host: who reserves owns, who reads is never told what is not whole.
 
 use crate::ring::{Control, Counts, Mode, Slot, Unreadable};
-use crate::trace::{EVENT_BYTES, RING_BYTES_MIN, Type};
+use crate::trace::{DATA_ARGUMENT, Data, EVENT_BYTES, RING_BYTES_MIN, Type};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -65,6 +65,44 @@ fn who_stores_a_lap_late_is_not_taken_for_the_newer_event() {
     ring.store(late, Type::Function, 3, 8, !1);
     assert_eq!(read(ring, newer), Err(Unreadable::Unfinished));
     assert_eq!(read(ring, late), Err(Unreadable::Overwritten));
+}
+
+/// Of every size, so that the ring ends at every place within them.
+#[test]
+fn an_event_and_its_data_stand_behind_one_another_and_stop_at_the_limit() {
+    for mode in [Mode::Overwrite, Mode::StopWhenFull] {
+        let ring = ring(mode);
+        let mut next = ring.oldest();
+        for n in 0..200_u64 {
+            let data: [Data; 8] = core::array::from_fn(|i| Data {
+                kind: DATA_ARGUMENT,
+                index: i as u8,
+                value: n << 40 ^ i as u64,
+            });
+            let data = &data[..(n % 9) as usize];
+            ring.write_with(Type::Entry, n, 0x40, 7, data);
+            if n % 60 == 59 && mode == Mode::StopWhenFull {
+                assert_eq!(ring.counts().written, EVENTS, "full, to the last slot");
+                ring.begin(mode);
+                next = ring.oldest();
+                continue;
+            }
+            let slots = (next..ring.end()).step_by(EVENT_BYTES as usize);
+            let found: std::vec::Vec<_> = slots
+                .map(|position| ring.read(position).expect("written").without_lap())
+                .collect();
+            let first = crate::trace::Event::new(Type::Entry, n, 0x40, 7, 0, 12);
+            let wanted = core::iter::once(first).chain(data.iter().map(|data| data.event(0, 12)));
+            let wanted: std::vec::Vec<_> = wanted.map(|event| event.without_lap()).collect();
+            let kept = if mode == Mode::Overwrite {
+                wanted.len()
+            } else {
+                found.len()
+            };
+            assert_eq!(found, wanted[..kept], "{n}");
+            next = ring.end();
+        }
+    }
 }
 
 #[test]

@@ -192,6 +192,11 @@ pub const DATA_INDEX_SHIFT: u32 = 32;
 /// See [`DATA_INDEX_SHIFT`].
 pub const DATA_KIND_SHIFT: u32 = 40;
 
+/// The kind of a DATA slot that holds an argument: its index is that of the register.
+pub const DATA_ARGUMENT: u16 = 0;
+/// The kind of a DATA slot that holds what a function returned in x0.
+pub const DATA_RESULT: u16 = 1;
+
 /// The value of a DATA slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {

@@ -47,6 +47,21 @@ pub struct End {
     pub time: u64,
     /// Whether its return was recorded; if not, a function around it returned or went on at this time.
     pub returned: bool,
+    /// What it returned, where that was recorded.
+    pub result: Option<u64>,
+}
+
+impl Mark {
+    /// How many events a format leaves out that has calls and their times and nothing else.
+    #[must_use]
+    pub const fn besides(&self) -> u64 {
+        match self {
+            Self::Begin(call) => call.arguments.as_slice().len() as u64,
+            Self::End(end) => end.result.is_some() as u64,
+            Self::Other(..) => 1,
+            Self::Function(_) | Self::Switch(..) | Self::Missing(..) => 0,
+        }
+    }
 }
 
 /// What is left when all was shown.
@@ -186,8 +201,11 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
         }
         match step {
             Step::Enter(call) => self.begin(call),
-            Step::Leave(leave) => self.end(leave.call, leave.core, leave.time, true),
-            Step::Abandoned(call, time) => self.end(call, call.core, time, false),
+            Step::Leave(leave) => {
+                let end = (leave.core, leave.time, leave.result);
+                self.end(leave.call, end, true)
+            }
+            Step::Abandoned(call, time) => self.end(call, (call.core, time, None), false),
             Step::Function(call) => {
                 let time = self.clock.at(call.core, call.task, call.time);
                 let depth = self.open.get(&call.task).map_or(0, Vec::len) as u32;
@@ -248,7 +266,12 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
         (self.show)(Mark::Begin(shown))
     }
 
-    fn end(&mut self, call: Call, core: u16, time: u64, returned: bool) -> io::Result<()> {
+    fn end(
+        &mut self,
+        call: Call,
+        (core, time, result): (u16, u64, Option<u64>),
+        returned: bool,
+    ) -> io::Result<()> {
         let open = self.open.entry(call.task).or_default();
         let found = open
             .iter()
@@ -265,6 +288,7 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
                 core,
                 time,
                 returned,
+                result: result.filter(|_| returned),
             }))?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::io;
 use rustc_hash::FxHashMap;
 
 use super::play::{Events, Item};
+use super::values::{Arguments, take_result};
 use aarch64_ftrace::trace::Type;
 
 /// Who runs. Cores that never said which task they run, or that idle (task 0), are a task of their own.
@@ -32,6 +33,8 @@ pub struct Call {
     pub callsite: u32,
     /// Low 32 bits of the address that it returns to.
     pub parent: u32,
+    /// What it was given, where that is recorded.
+    pub arguments: Arguments,
 }
 
 /// A function returned.
@@ -49,6 +52,8 @@ pub struct Return {
     pub duration: u64,
     /// Of those, the ticks outside the traced functions that it called; without its ENTRY, of what was seen of it.
     pub own: u64,
+    /// What it returned, where that is recorded.
+    pub result: Option<u64>,
 }
 
 /// What happens in a trace.
@@ -125,7 +130,7 @@ impl<'t> Calls<'t> {
         if self.pending.is_empty()
             && let Some(item) = self.events.next()?
         {
-            self.take(item);
+            self.take(item)?;
         }
         Ok(self.pending.pop_front())
     }
@@ -153,7 +158,7 @@ impl<'t> Calls<'t> {
             return Ok(None);
         }
         if let Some(item) = self.events.next_of(call.core)? {
-            self.take(item);
+            self.take(item)?;
         }
         match self.pending.front() {
             Some(Step::Leave(leave)) if leave.call == *call => {
@@ -175,13 +180,19 @@ impl<'t> Calls<'t> {
             .collect()
     }
 
-    fn take(&mut self, item: Item) {
+    fn take(&mut self, item: Item) -> io::Result<()> {
         let Item {
             core,
             event,
             missing,
         } = item;
         let time = event.time();
+        let (mut arguments, mut result) = (Arguments::default(), None);
+        match event.kind() {
+            Some(Type::Entry) => arguments = Arguments::take(&mut self.events, core)?,
+            Some(Type::Exit) => result = take_result(&mut self.events, core)?,
+            _ => {}
+        }
         let task = *self.running.entry(core).or_insert(Task::Core(core));
         if missing > 0 {
             self.pending.push_back(Step::Missing(core, missing, time));
@@ -201,6 +212,7 @@ impl<'t> Calls<'t> {
             time,
             callsite: event.callsite_low(),
             parent: event.upper(),
+            arguments,
         };
         match event.kind() {
             Some(Type::Function) => self.pending.push_back(Step::Function(call)),
@@ -217,7 +229,12 @@ impl<'t> Calls<'t> {
             }
             Some(Type::Exit) => {
                 let steps = &mut self.pending;
-                stack.leave(call, event.upper(), |step| steps.push_back(step));
+                stack.leave(call, event.upper(), |step| {
+                    steps.push_back(match step {
+                        Step::Leave(leave) => Step::Leave(Return { result, ..leave }),
+                        step => step,
+                    });
+                });
             }
             Some(Type::Task) => {
                 let next = match event.upper() {
@@ -229,6 +246,7 @@ impl<'t> Calls<'t> {
             }
             _ => self.pending.push_back(Step::Other(item)),
         }
+        Ok(())
     }
 
     /// What the core ran may have returned and called anything; so may every task, where tasks change.
@@ -293,6 +311,7 @@ impl Stack {
             time: exit.time,
             duration,
             own: duration.saturating_sub(open.inner),
+            result: None,
         }));
     }
 
@@ -319,6 +338,7 @@ impl Stack {
             time: exit.time,
             duration: u64::from(duration),
             own,
+            result: None,
         }));
     }
 

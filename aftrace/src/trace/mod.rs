@@ -18,3 +18,4 @@ pub mod stream;
 pub mod symbols;
 pub mod text;
 pub mod uart;
+pub mod values;

@@ -7,6 +7,7 @@ use super::calls::{Call, Return, Step, Task};
 use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
+use super::values::{comment, equals};
 use aarch64_ftrace::trace::Type;
 
 /// How to show it.
@@ -136,7 +137,12 @@ impl<W: Write> Printer<'_, W> {
             Shown::Leaf(leave) => self.call(
                 &leave.call,
                 Some(leave.duration),
-                &format!("{}();", self.name(leave.call.callsite)),
+                &format!(
+                    "{}{};{}",
+                    self.name(leave.call.callsite),
+                    leave.call.arguments,
+                    comment(leave.result)
+                ),
             ),
             Shown::Step(Step::Enter(call)) => {
                 let tail = if self.symbols.is_tail(call.parent) {
@@ -147,7 +153,7 @@ impl<W: Write> Printer<'_, W> {
                 self.call(
                     &call,
                     None,
-                    &format!("{}() {{{tail}", self.name(call.callsite)),
+                    &format!("{}{} {{{tail}", self.name(call.callsite), call.arguments),
                 )
             }
             Shown::Step(Step::Leave(leave)) => {
@@ -165,7 +171,11 @@ impl<W: Write> Printer<'_, W> {
                 self.call(
                     &at,
                     Some(leave.duration),
-                    &format!("}} /* {}{lost} */", self.name(call.callsite)),
+                    &format!(
+                        "}} /* {}{}{lost} */",
+                        self.name(call.callsite),
+                        equals(leave.result)
+                    ),
                 )
             }
             Shown::Step(Step::Function(call)) => {

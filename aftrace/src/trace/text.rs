@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::calls::{Call, Step, Task};
+use super::calls::{Call, Return, Step, Task};
 use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
+use super::values::{comment, equals};
 
 /// Name and id of a task, as Linux has them for its idle tasks and others.
 #[must_use]
@@ -120,22 +121,34 @@ pub fn function_graph(
             Shown::Leaf(leave) => {
                 let name = symbols.name(leave.call.callsite);
                 let time = graph_duration(symbols.nanoseconds(leave.duration));
-                writeln!(out, "{time}|  {}{name}();", indent(&leave.call))
+                let (indent, arguments) = (indent(&leave.call), leave.call.arguments);
+                let result = comment(leave.result);
+                writeln!(out, "{time}|  {indent}{name}{arguments};{result}")
             }
             Shown::Step(Step::Leave(leave)) => {
                 let time = graph_duration(symbols.nanoseconds(leave.duration));
-                let name = match leave.entered {
-                    true => String::new(),
-                    false => format!(" /* {} */", symbols.name(leave.call.callsite)),
+                // Linux names the function only where its entry is not to be seen, or for the result.
+                let name = match leave {
+                    Return {
+                        entered: true,
+                        result: None,
+                        ..
+                    } => String::new(),
+                    _ => format!(
+                        " /* {}{} */",
+                        symbols.name(leave.call.callsite),
+                        equals(leave.result)
+                    ),
                 };
                 writeln!(out, "{time}|  {}}}{name}", indent(&leave.call))
             }
             Shown::Step(Step::Enter(call)) => {
                 writeln!(
                     out,
-                    "{NO_DURATION}{}{}() {{",
+                    "{NO_DURATION}{}{}{} {{",
                     indent(&call),
-                    symbols.name(call.callsite)
+                    symbols.name(call.callsite),
+                    call.arguments
                 )
             }
             Shown::Step(Step::Function(call)) => writeln!(

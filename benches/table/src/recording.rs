@@ -3,7 +3,7 @@
 use crate::measure::{Cost, Meter};
 use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister, wall};
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
-use aarch64_ftrace::{Mode, Ops, ReturnFrame, ReturnStack, trace};
+use aarch64_ftrace::{ARGUMENTS_MAX, GraphOptions, Mode, Ops, ReturnFrame, ReturnStack, trace};
 use alloc::vec::Vec;
 use virt::println;
 
@@ -43,7 +43,7 @@ fn recorded(before: u64, each: u64) {
     }
 }
 
-/// Entry and exit of each call.
+/// Entry and exit of each call; then with all arguments and the result.
 fn graph(meter: Meter, base: Cost) {
     static STACK: ReturnStack = ReturnStack::new();
     let mut frames = Vec::new();
@@ -57,7 +57,17 @@ fn graph(meter: Meter, base: Cost) {
         Ok(ops) => recorder(meter, base, "record_graph", ops),
         Err(error) => panic!("graph: {error}"),
     }
-    recorded(CALLS / 10 + CALLS, 2);
+    let calls = CALLS / 10 + CALLS;
+    recorded(calls, 2);
+    let options = GraphOptions {
+        arguments: ARGUMENTS_MAX,
+        result: true,
+    };
+    match RECORDER.graph_ops_with(options) {
+        Ok(ops) => recorder(meter, base, "record_graph_args", ops),
+        Err(error) => panic!("graph: {error}"),
+    }
+    recorded(calls * 3, 3 + u64::from(ARGUMENTS_MAX));
 }
 
 fn recorder(meter: Meter, base: Cost, name: &str, ops: &'static Ops) {

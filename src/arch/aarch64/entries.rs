@@ -1,6 +1,6 @@
 //! The asm of asm/, with its offsets, and the register through which it finds this core's area.
 
-use crate::{callsite, cpu, fregs, insn, instances, ops, return_stack, ring, set, trace};
+use crate::{callsite, cpu, fregs, graph, insn, instances, ops, return_stack, ring, set, trace};
 use core::arch::global_asm;
 use core::ops::Range;
 
@@ -37,11 +37,13 @@ macro_rules! entries {
             include_str!("../../../asm/entry_cover.S"),
             include_str!("../../../asm/entry_profile.S"),
             include_str!("../../../asm/entry_graph.S"),
+            include_str!("../../../asm/entry_graph_more.S"),
             include_str!("../../../asm/return_handlers.S"),
             INSN_SIZE = const insn::INSN_SIZE,
             CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
             OPS_ENTRY = const ops::offset::ENTRY,
             OPS_FUNC = const ops::offset::FUNC,
+            OPS_OWN = const ops::offset::OWN,
             FREGS_X = const fregs::offset::X,
             FREGS_FP = const fregs::offset::FP,
             FREGS_LINK = const fregs::offset::LINK,
@@ -83,6 +85,13 @@ macro_rules! entries {
             EVENT_ENTRY = const (trace::Type::Entry as u64) << trace::TYPE_SHIFT,
             EVENT_EXIT = const (trace::Type::Exit as u64) << trace::TYPE_SHIFT,
             EVENT_UPPER_SHIFT = const trace::UPPER_SHIFT,
+            EVENT_DATA = const (trace::Type::Data as u64) << trace::TYPE_SHIFT,
+            EVENT_DATA_INDEX = const 1u64 << trace::DATA_INDEX_SHIFT,
+            EVENT_DATA_RESULT = const (trace::DATA_RESULT as u64) << trace::DATA_KIND_SHIFT,
+            GRAPH_ENTRY = const graph::offset::ENTRY,
+            GRAPH_EXIT = const graph::offset::EXIT,
+            GRAPH_BYTES_SHIFT = const graph::BYTES_SHIFT,
+            GRAPH_RESULT_BIT = const graph::RESULT_BIT,
         );
 
         /// What the register holds: the area's address, or zero.
@@ -134,6 +143,10 @@ pub(crate) mod entry {
         fn ftrace_entry_graph_lse();
         fn ftrace_entry_graph_stop();
         fn ftrace_entry_graph_stop_lse();
+        fn ftrace_entry_graph_more();
+        fn ftrace_entry_graph_more_lse();
+        fn ftrace_entry_graph_more_stop();
+        fn ftrace_entry_graph_more_stop_lse();
     }
 
     pub(crate) const NOP: EntryFn = ftrace_entry_nop;
@@ -156,6 +169,13 @@ pub(crate) mod entry {
         ftrace_entry_graph_lse,
         ftrace_entry_graph_stop,
         ftrace_entry_graph_stop_lse,
+    ];
+    /// Likewise, with options.
+    pub(crate) const GRAPH_MORE: [EntryFn; 4] = [
+        ftrace_entry_graph_more,
+        ftrace_entry_graph_more_lse,
+        ftrace_entry_graph_more_stop,
+        ftrace_entry_graph_more_stop_lse,
     ];
 }
 
@@ -190,19 +210,27 @@ pub(super) fn profile_handler(lse: bool) -> usize {
     handler as *const () as usize
 }
 
-/// What functions return to whose entry is that of [`entry::GRAPH`].
+/// What functions return to whose entry is that of [`entry::GRAPH`], and behind those [`entry::GRAPH_MORE`].
 pub(crate) fn graph_handler(form: usize) -> Option<usize> {
     unsafe extern "C" {
         fn ftrace_return_to_graph();
         fn ftrace_return_to_graph_lse();
         fn ftrace_return_to_graph_stop();
         fn ftrace_return_to_graph_stop_lse();
+        fn ftrace_return_to_graph_more();
+        fn ftrace_return_to_graph_more_lse();
+        fn ftrace_return_to_graph_more_stop();
+        fn ftrace_return_to_graph_more_stop_lse();
     }
     let handlers = [
         ftrace_return_to_graph,
         ftrace_return_to_graph_lse,
         ftrace_return_to_graph_stop,
         ftrace_return_to_graph_stop_lse,
+        ftrace_return_to_graph_more,
+        ftrace_return_to_graph_more_lse,
+        ftrace_return_to_graph_more_stop,
+        ftrace_return_to_graph_more_stop_lse,
     ];
     handlers
         .get(form)

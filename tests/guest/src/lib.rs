@@ -5,6 +5,7 @@
 #![no_std]
 #![cfg(target_os = "none")]
 
+pub mod arguments;
 pub mod context;
 pub mod fault;
 pub mod irq;

@@ -107,6 +107,21 @@ pub fn tally(core: usize) -> (u64, u64) {
     })
 }
 
+/// Forgets what core 0 has recorded, and has it go on at this slot of the ring of [`EVENTS`] times `rings`.
+pub fn begin_at(slot: u64, rings: u64) {
+    sure(RECORDER.reset(0));
+    RECORDER.task_switch(0);
+    let last = sure(RECORDER.read(0)).next();
+    let Some(Item::Event { number, .. }) = last else {
+        panic!("the event just written is {last:?}")
+    };
+    let slots = rings * EVENTS;
+    for _ in 0..(slot + slots - (number + 1) % slots) % slots {
+        RECORDER.task_switch(0);
+    }
+    sure(RECORDER.reset(0));
+}
+
 /// Whether all events of a core are whole, none was lost, and each EXIT closes the ENTRY that is open, with the time between them.
 /// So many may be open inside each other.
 pub fn is_intact<const DEPTH: usize>(core: usize) -> bool {

@@ -79,7 +79,7 @@ const fn figure(
 }
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 19] = [
+pub const FIGURES: [Figure; 20] = [
     figure(
         "disabled",
         None,
@@ -119,6 +119,14 @@ pub const FIGURES: [Figure; 19] = [
         "function graph, entry and exit recorded: instructions",
         Some(1983.0),
         Some(56.0),
+    ),
+    figure(
+        "record_graph_args",
+        None,
+        "overhead_insns",
+        "the same with eight arguments and the result: instructions",
+        None,
+        None,
     ),
     figure(
         "record_function",

@@ -53,7 +53,7 @@ fn marks(
 ) -> io::Result<Omitted> {
     let mut events = 0;
     let rest = brackets::play(trace, symbols, filter, |mark| {
-        events += u64::from(matches!(mark, Mark::Other(..)));
+        events += mark.besides();
         write(mark)
     })?;
     Ok(Omitted {

@@ -10,8 +10,8 @@
 extern crate alloc;
 
 use aarch64_ftrace::record::Item;
-use aarch64_ftrace::trace::Type;
-use aarch64_ftrace::{Filter, Mode, Ops, Profile, ReturnStack};
+use aarch64_ftrace::trace::{Event, Type};
+use aarch64_ftrace::{Filter, GraphOptions, Mode, Ops, Profile, ReturnStack};
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::hint::black_box;
@@ -168,37 +168,87 @@ fn call_after(phase: u64, delay: u64) -> u64 {
     result
 }
 
-/// The events that one call and one interrupt leave are brackets, of this many pairs.
-fn paired(delay: u64) -> usize {
-    let mut open = Vec::new();
-    let mut pairs = 0;
+/// The events that one call and one interrupt leave are brackets, of this many pairs; behind each ENTRY are so many arguments, and
+/// behind each EXIT the result that belongs to the first of them.
+fn paired(delay: u64, arguments: usize) -> usize {
+    let mut open: Vec<(Event, Vec<u64>)> = Vec::new();
+    let mut closed: Vec<(Event, Vec<u64>)> = Vec::new();
+    let mut last_is_exit = false;
     for item in sure(RECORDER.read(0)) {
         let Item::Event { event, .. } = item else {
             panic!("delay {delay}: {item:?}");
         };
         match event.kind() {
-            Some(Type::Entry) => open.push(event),
+            Some(Type::Entry) => open.push((event, Vec::new())),
             Some(Type::Exit) => {
-                let Some(entry) = open.pop() else {
+                let Some((entry, values)) = open.pop() else {
                     panic!("delay {delay}: an exit without entry")
                 };
                 let begun = event.time() - u64::from(event.upper());
                 if (entry.callsite_low(), entry.time()) != (event.callsite_low(), begun) {
                     panic!("delay {delay}: {entry:?} is not closed by {event:?}");
                 }
-                pairs += 1;
+                closed.push((event, values));
+            }
+            Some(Type::Data) => {
+                let of = if last_is_exit { &mut closed } else { &mut open };
+                let value = event.data().map(|data| data.value);
+                let belongs = of.last_mut().zip(value);
+                belongs.map_or_else(
+                    || panic!("delay {delay}: data of nothing"),
+                    |((_, values), value)| values.push(value),
+                );
+                continue;
             }
             other => panic!("delay {delay}: {other:?}"),
         }
+        last_is_exit = event.kind() == Some(Type::Exit);
     }
     assert!(open.is_empty(), "delay {delay}: {open:?}");
+    for (exit, values) in &closed {
+        let results = usize::from(arguments > 0);
+        assert_eq!(
+            values.len(),
+            arguments + results,
+            "delay {delay}: {values:?}"
+        );
+        if let (Some(first), Some(result)) = (values.first(), values.last()) {
+            assert_eq!(
+                returned(*exit, *first),
+                *result,
+                "delay {delay}: {values:?}"
+            );
+        }
+    }
     sure(RECORDER.reset(0));
-    pairs
+    closed.len()
 }
 
-fn sweep(what: &str, entry: usize, mut after_each: impl FnMut(u64)) {
+/// What the function of this event returns.
+fn returned(event: Event, argument: u64) -> u64 {
+    let is = |function: extern "C" fn(u64) -> u64| {
+        callsite(function as *const ()).layout().end() as u32 & !7 == event.callsite_low()
+    };
+    match (is(subject), is(outer)) {
+        (true, _) => argument + 1,
+        (_, true) => (argument + 3) * 2,
+        _ => argument + 3,
+    }
+}
+
+fn sweep(what: &str, entry: usize, after_each: impl FnMut(u64)) {
     ENTRY.begin(entry);
     RETURN.begin(ftrace_return_handlers as *const () as usize);
+    calls(after_each);
+    println!(
+        "{what}: interrupted before each instruction of the entry {}, of the return handler {}",
+        ENTRY.all(),
+        RETURN.all()
+    );
+}
+
+/// Calls with all delays, in all phases of a tick.
+fn calls(mut after_each: impl FnMut(u64)) {
     TAKEN.store(0, Ordering::Relaxed);
     let delays = 2..INSNS + 32;
     let all = (0..SWEEPS).flat_map(|phase| delays.clone().map(move |delay| (phase, delay)));
@@ -211,11 +261,6 @@ fn sweep(what: &str, entry: usize, mut after_each: impl FnMut(u64)) {
         assert_eq!((STACK.depth(), OTHER.depth()), (0, 0), "delay {delay}");
         after_each(delay);
     }
-    println!(
-        "{what}: interrupted before each instruction of the entry {}, of the return handler {}",
-        ENTRY.all(),
-        RETURN.all()
-    );
 }
 
 /// ID_AA64ISAR0_EL1.Atomic: which of the entries the recorder chooses.
@@ -251,8 +296,18 @@ fn main() {
         ftrace_entry_graph as *const ()
     };
     sweep("graph", entry as usize, |delay| {
-        assert_eq!(paired(delay), 5, "delay {delay}");
+        assert_eq!(paired(delay, 0), 5, "delay {delay}");
     });
+    unregister(ops);
+
+    let options = GraphOptions {
+        arguments: 2,
+        result: true,
+    };
+    let ops: &'static Ops = sure(RECORDER.graph_ops_with(options));
+    register(ops, &Filter::at(&at));
+    calls(|delay| assert_eq!(paired(delay, 2), 5, "delay {delay}"));
+    println!("graph with two arguments and the result: each with its own");
     unregister(ops);
 
     register(&TIMES, &Filter::at(&at));

@@ -10,9 +10,11 @@
 #![no_main]
 
 use aarch64_ftrace::insn::Insn;
-use aarch64_ftrace::{Count, Cover, Filter, Fregs, Mode, Ops, Profile, ReturnStack};
+use aarch64_ftrace::{
+    ARGUMENTS_MAX, Count, Cover, Filter, Fregs, GraphOptions, Mode, Ops, Profile, ReturnStack,
+};
 use core::hint::black_box;
-use guest::record::{RECORDER, install, sure};
+use guest::record::{EVENTS, RECORDER, begin_at, install, sure};
 use guest::returns::{frames, lines};
 use guest::step::ledger;
 use guest::step::nest::{self, Case};
@@ -133,6 +135,12 @@ fn times_are_possible() -> bool {
             .is_some_and(|each| each.longest > 0)
 }
 
+/// All that a graph can record of a call.
+const WHOLE: GraphOptions = GraphOptions {
+    arguments: ARGUMENTS_MAX,
+    result: true,
+};
+
 fn builtin() {
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
     let hijacking = |case| Case {
@@ -157,6 +165,22 @@ fn builtin() {
     nest::with(&[&COVER], &covering);
     nest::with(&[graph], &hijacking(builtin("graph", written, 2)));
     nest::with(&[&TIMES], &timing(builtin("profile", timed, 1)));
+    // With all that there is, one slot behind the other, and where the ring ends among them; whoever interrupts leaves it so.
+    let more = sure(RECORDER.graph_ops_with(WHOLE));
+    let at_begin = || begin_at(0, 1);
+    let before_end = || begin_at(EVENTS - 4, 1);
+    for (name, begin) in [
+        ("graph with arguments", at_begin as fn()),
+        ("graph with arguments, slot by slot", before_end),
+    ] {
+        let case = Case {
+            hijacked: true,
+            prepare: begin,
+            after_each: begin,
+            ..builtin(name, || 0, 0)
+        };
+        nest::with(&[more], &case);
+    }
     let all = || written() + hits() + timed();
     let four = Case {
         measured: false,
@@ -164,6 +188,7 @@ fn builtin() {
     };
     nest::with(&[record, &HITS, graph, &TIMES], &four);
     nest::with(&[graph], &Case::no_room("graph, no room"));
+    nest::with(&[more], &Case::no_room("graph with arguments, no room"));
     nest::with(&[&TIMES], &Case::no_room("profile, no room"));
     println!("open: {}", STACK.depth());
 }
@@ -172,10 +197,12 @@ fn builtin() {
 fn without_area() {
     let offline = |name| Case::offline(name, || written() + hits() + timed());
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
+    let more = sure(RECORDER.graph_ops_with(WHOLE));
     nest::with(&[&G1], &offline("call_guarded, not online"));
     nest::with(&[record], &offline("record, not online"));
     nest::with(&[&HITS], &offline("count, not online"));
     nest::with(&[graph], &offline("graph, not online"));
+    nest::with(&[more], &offline("graph with arguments, not online"));
     nest::with(&[&TIMES], &offline("profile, not online"));
 }
 

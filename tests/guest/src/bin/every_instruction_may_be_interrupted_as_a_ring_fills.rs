@@ -8,8 +8,8 @@
 #![no_main]
 
 use aarch64_ftrace::record::Sizes;
-use aarch64_ftrace::{Mode, ReturnStack};
-use guest::record::{RECORDER, install_sizes, is_intact, sure};
+use aarch64_ftrace::{ARGUMENTS_MAX, GraphOptions, Mode, ReturnStack};
+use guest::record::{EVENTS, RECORDER, begin_at, install_sizes, is_intact, sure};
 use guest::returns::frames;
 use guest::step::ledger;
 use guest::step::nest::{self, Case};
@@ -24,6 +24,12 @@ static STACK: ReturnStack = ReturnStack::new();
 /// Room for all the events of one pass.
 const RING_BYTES: u64 = 16384;
 const RING_EVENTS: u64 = RING_BYTES / 16;
+
+/// All that a graph can record of a call.
+const WHOLE: GraphOptions = GraphOptions {
+    arguments: ARGUMENTS_MAX,
+    result: true,
+};
 
 fn empty() {
     sure(RECORDER.reset(0));
@@ -57,6 +63,7 @@ fn main() {
     unsafe { FTRACE.switch_return_stack(&STACK) };
     nest::install();
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
+    let more = sure(RECORDER.graph_ops_with(WHOLE));
     let with = |prepare, hijacked, case| Case {
         prepare,
         hijacked,
@@ -69,9 +76,31 @@ fn main() {
     nest::with(&[record], &full("record, full", 1, false));
     nest::with(&[graph], &room("graph, room", 2, true));
     nest::with(&[graph], &full("graph, full", 2, true));
+    // One slot behind the other; whoever interrupts leaves it so. Then all of them dropped.
+    let again = || begin_at(0, RING_EVENTS / EVENTS);
+    let whole = Case {
+        hijacked: true,
+        prepare: again,
+        after_each: again,
+        ..Case::builtin("graph with arguments, room", || 0, 0)
+    };
+    nest::with(&[more], &whole);
+    let each = 2 + u64::from(WHOLE.arguments) + u64::from(WHOLE.result);
+    let name = "graph with arguments, full";
+    let full = with(fill, true, Case::builtin(name, dropped, each));
+    nest::with(
+        &[more],
+        &Case {
+            intact: || true,
+            ..full
+        },
+    );
     nest::with(&[graph], &Case::no_room("graph, no room"));
+    nest::with(&[more], &Case::no_room("graph with arguments, no room"));
     nest::with(&[record], &Case::offline("record, not online", written));
     nest::with(&[graph], &Case::offline("graph, not online", written));
+    let name = "graph with arguments, not online";
+    nest::with(&[more], &Case::offline(name, written));
     println!("open: {}", STACK.depth());
     ledger::report(Mode::StopWhenFull);
 }

@@ -9,6 +9,8 @@ use core::ops::Range;
 pub enum Form {
     /// Always.
     Any,
+    /// No entry, but code that several share; they reach it by a branch.
+    Shared,
     /// Where the core has atomic adds (FEAT_LSE), or else where it has not.
     Lse(bool),
     /// The recorder's, by that and by its mode.
@@ -38,7 +40,7 @@ macro_rules! symbols {
     };
 }
 
-use Form::{Any, Lse, Recorder};
+use Form::{Any, Lse, Recorder, Shared};
 use Mode::{Overwrite, StopWhenFull};
 
 // In the order of their addresses, from the section's begin to its end.
@@ -62,13 +64,29 @@ symbols! {
     ftrace_entry_graph_lse: Recorder(true, Overwrite),
     ftrace_entry_graph_stop: Recorder(false, StopWhenFull),
     ftrace_entry_graph_stop_lse: Recorder(true, StopWhenFull),
+    ftrace_entry_graph_more: Recorder(false, Overwrite),
+    ftrace_entry_graph_more_lse: Recorder(true, Overwrite),
+    ftrace_entry_graph_more_stop: Recorder(false, StopWhenFull),
+    ftrace_entry_graph_more_stop_lse: Recorder(true, StopWhenFull),
+    ftrace_graph_slots: Shared,
     ftrace_return_to_profile_lse: Lse(true),
     ftrace_return_to_profile_llsc: Lse(false),
     ftrace_return_to_graph: Recorder(false, Overwrite),
     ftrace_return_to_graph_lse: Recorder(true, Overwrite),
     ftrace_return_to_graph_stop: Recorder(false, StopWhenFull),
     ftrace_return_to_graph_stop_lse: Recorder(true, StopWhenFull),
+    ftrace_return_to_graph_more: Recorder(false, Overwrite),
+    ftrace_return_to_graph_more_lse: Recorder(true, Overwrite),
+    ftrace_return_to_graph_more_stop: Recorder(false, StopWhenFull),
+    ftrace_return_to_graph_more_stop_lse: Recorder(true, StopWhenFull),
     ftrace_return_handlers_end: Any,
+}
+
+impl Symbol {
+    /// Whether a callsite or a function's return leads to it.
+    pub fn is_entry(&self) -> bool {
+        self.form != Shared
+    }
 }
 
 /// How many symbols there are.
@@ -139,7 +157,7 @@ impl Asm {
     /// mode or is left to the guest that overwrites.
     pub fn is_used(&self, index: usize, mode: Mode) -> bool {
         match self.symbols[index].form {
-            Any => mode == Overwrite,
+            Any | Shared => mode == Overwrite,
             Lse(lse) => lse == self.lse && mode == Overwrite,
             Recorder(lse, of) => lse == self.lse && of == mode,
         }

@@ -327,8 +327,9 @@ impl Ledger {
     fn report_rows(&self, mode: Mode) {
         let (mut right, mut wrong) = (0, 0);
         for (index, row) in self.rows.iter().enumerate() {
-            let Symbol { name, .. } = self.asm.symbol(index);
-            let is_entry = index != TRAMPOLINE && index != SYMBOLS - 1;
+            let symbol = self.asm.symbol(index);
+            let name = symbol.name;
+            let is_entry = symbol.is_entry() && index != TRAMPOLINE && index != SYMBOLS - 1;
             if row.seen != (is_entry && self.asm.is_used(index, mode)) {
                 println!("{name}: stepped: {}", row.seen);
                 wrong += 1;

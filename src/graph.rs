@@ -1,0 +1,78 @@
+//! What the function graph records of each call, as the asm reads it.
+#![forbid(unsafe_code)]
+
+use crate::trace::EVENT_BYTES;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Argument registers that can be recorded: x0 to x7 (AAPCS64 IHI 0055, "Parameter passing").
+pub const ARGUMENTS_MAX: u8 = 8;
+
+/// Where the size of an entry's slots stands in its word, behind a bit for each argument.
+pub(crate) const BYTES_SHIFT: u32 = ARGUMENTS_MAX as u32;
+/// The bit that the size of an exit's slots has where a result is among them.
+pub(crate) const RESULT_BIT: u32 = (2 * EVENT_BYTES).trailing_zeros();
+const _: () = assert!(EVENT_BYTES & 1 << RESULT_BIT == 0);
+
+/// What the function graph records besides the entry and exit of each call. By default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GraphOptions {
+    /// How many of the argument registers x0 to x7, from x0 on: at most [`ARGUMENTS_MAX`]. Each takes a slot of the ring.
+    ///
+    /// Which of them the function really reads is for its signature to say; Rust's own calling convention is not specified,
+    /// C functions' is.
+    pub arguments: u8,
+    /// Whether x0 as the function returns it: a slot, too. Of a function that returns nothing it says nothing.
+    pub result: bool,
+}
+
+/// The options in the form that the asm reads: a word for each decision, so that none is half changed under way.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Shape {
+    /// Bytes of an entry's slots, from [`BYTES_SHIFT`] on; below that, a bit for each argument.
+    entry: AtomicU64,
+    /// Bytes of an exit's slots.
+    exit: AtomicU64,
+}
+
+impl Shape {
+    /// Entry and exit and nothing else.
+    pub(crate) const fn new() -> Self {
+        Self {
+            entry: AtomicU64::new(EVENT_BYTES << BYTES_SHIFT),
+            exit: AtomicU64::new(EVENT_BYTES),
+        }
+    }
+
+    /// Takes options that were checked. Calls that are entered or return meanwhile take the old or the new.
+    pub(crate) fn set(&self, options: GraphOptions) {
+        let slots = 1 + u64::from(options.arguments);
+        let arguments = (1 << options.arguments) - 1;
+        let entry = (slots * EVENT_BYTES) << BYTES_SHIFT | arguments;
+        self.entry.store(entry, Ordering::Relaxed);
+        let exit = (1 + u64::from(options.result)) * EVENT_BYTES;
+        self.exit.store(exit, Ordering::Relaxed);
+    }
+
+    /// Both words.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> [u64; 2] {
+        [&self.entry, &self.exit].map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// How many arguments an entry has.
+    pub(crate) fn arguments(&self) -> usize {
+        let slots = (self.entry.load(Ordering::Relaxed) >> BYTES_SHIFT) / EVENT_BYTES;
+        slots as usize - 1
+    }
+}
+
+/// Byte offsets for the asm.
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+pub(crate) mod offset {
+    use super::Shape;
+    use core::mem::offset_of;
+
+    pub(crate) const ENTRY: usize = offset_of!(Shape, entry);
+    pub(crate) const EXIT: usize = offset_of!(Shape, exit);
+}

@@ -1,0 +1,100 @@
+//! The function graph: entry and exit of each call, as plain as it goes or with options.
+#![forbid(unsafe_code)]
+
+use super::{RecordError, Recorder};
+use crate::arch;
+use crate::arch::entry::{GRAPH, GRAPH_MORE};
+use crate::areas;
+use crate::fregs::Fregs;
+use crate::graph::{ARGUMENTS_MAX, GraphOptions, Shape};
+use crate::insn::INSN_SIZE;
+use crate::ops::{Kind, Ops};
+use crate::trace::{DATA_ARGUMENT, Data, Type};
+
+/// The ops of a recorder's graph: by mode, and by whether the cores have atomic adds.
+pub(super) struct Graph {
+    plain: [Ops; 4],
+    more: [Ops; 4],
+    shape: Shape,
+}
+
+impl Graph {
+    pub(super) const fn new() -> Self {
+        const fn plain(form: usize) -> Ops {
+            Ops::builtin(Kind::Graph, GRAPH[form], plain_from_a_set).with_data(form)
+        }
+        const fn more(form: usize) -> Ops {
+            let ops = Ops::builtin(Kind::Graph, GRAPH_MORE[form], more_from_a_set);
+            ops.with_data(GRAPH.len() + form)
+        }
+        Self {
+            plain: [plain(0), plain(1), plain(2), plain(3)],
+            more: [more(0), more(1), more(2), more(3)],
+            shape: Shape::new(),
+        }
+    }
+}
+
+impl Recorder {
+    /// The ops of the function graph: the functions that its filter takes leave an ENTRY event when they are entered and an
+    /// EXIT event, with their duration in ticks, when they return. Registering it needs a return stack
+    /// ([`crate::Ftrace::switch_return_stack`]); calls that find it full are counted there and leave no event.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`].
+    pub fn graph_ops(&'static self) -> Result<&'static Ops, RecordError> {
+        Ok(&self.graph.plain[self.installed()?.form()])
+    }
+
+    /// As [`Recorder::graph_ops`], for a graph that records more of each call. It is one ops, whatever the options: called
+    /// again, also while the ops is registered, this changes the options of calls that are entered from now on.
+    ///
+    /// Beside the graph without options it is another ops, and a function that both take leaves the events of both.
+    ///
+    /// # Errors
+    /// [`RecordError::NotInstalled`]; [`RecordError::Arguments`], and no option is changed.
+    pub fn graph_ops_with(
+        &'static self,
+        options: GraphOptions,
+    ) -> Result<&'static Ops, RecordError> {
+        let ops = &self.graph.more[self.installed()?.form()];
+        if options.arguments > ARGUMENTS_MAX {
+            return Err(RecordError::Arguments(options.arguments));
+        }
+        self.graph.shape.set(options);
+        ops.set_shape(&self.graph.shape);
+        Ok(ops)
+    }
+}
+
+/// What a set calls: the event that the asm entry writes. Hijacks the return address that the function has by now.
+extern "C" fn plain_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
+    entered(ip, ops, fregs, 0, &[]);
+}
+
+/// As [`plain_from_a_set`], with options.
+extern "C" fn more_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
+    let Some(shape) = ops.shape() else {
+        return;
+    };
+    let arguments: [Data; ARGUMENTS_MAX as usize] = core::array::from_fn(|i| Data {
+        kind: DATA_ARGUMENT,
+        index: i as u8,
+        value: fregs.arg(i).unwrap_or(0),
+    });
+    let arguments = arguments.get(..shape.arguments()).unwrap_or(&arguments);
+    let shape = core::ptr::from_ref(shape) as u64;
+    entered(ip, ops, fregs, shape, arguments);
+}
+
+/// Whatever the frame is to hold for the return handler in `aux`.
+fn entered(ip: usize, ops: &Ops, fregs: &mut Fregs, aux: u64, arguments: &[Data]) {
+    let (Some(area), Some(handler)) = (arch::cpu_area(), arch::graph_handler(ops.data())) else {
+        return;
+    };
+    let (callsite, parent) = ((ip + INSN_SIZE) as u64, fregs.lr() as u32);
+    let stack = area.return_stack();
+    if let Some(time) = stack.hijack(fregs, callsite, handler, aux) {
+        areas::ring(area).write_with(Type::Entry, time, callsite, parent, arguments);
+    }
+}
