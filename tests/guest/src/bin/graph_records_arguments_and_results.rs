@@ -1,5 +1,6 @@
 //@ cpu: cortex-a53, max
 //@ variant: plain, bti
+//@ profile: release
 //! The function graph with arguments and results: each ENTRY is followed by so many of x0 to x7 as was asked for, each EXIT by
 //! the result, wherever the ring ends among them; alone on its callsite and beside other tracers, with an interrupt inside.
 #![no_std]
