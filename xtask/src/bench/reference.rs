@@ -124,7 +124,7 @@ pub const FIGURES: [Figure; 20] = [
         "record_graph_args",
         None,
         "overhead_insns",
-        "the same with eight arguments and the result: instructions",
+        "the same, eight arguments and the result: instructions",
         None,
         None,
     ),
