@@ -38,6 +38,22 @@ pub struct CpuArea {
     return_stack: AtomicPtr<ReturnStack>,
     /// From a callsite's block to this core's counters, in bytes (src/instances.rs).
     counters: AtomicU64,
+    /// The task that runs, as [`Task`] has it.
+    task: AtomicU64,
+}
+
+/// A task's id, as the kernel numbers them, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Task(pub(crate) u64);
+
+impl Task {
+    /// The kernel has not said which task runs.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The task of this id, which may be 0.
+    pub(crate) fn new(id: u32) -> Self {
+        Self(1 << u32::BITS | u64::from(id))
+    }
 }
 
 /// All areas that were made known by [`crate::Ftrace::cpu_online`] or init, newest first. There is one tracer in a kernel:
@@ -56,6 +72,7 @@ impl CpuArea {
             off: Control::off(),
             return_stack: AtomicPtr::new((&raw const NO_STACK).cast_mut()),
             counters: AtomicU64::new(FIRST_COUNTER),
+            task: AtomicU64::new(Task::NONE.0),
         }
     }
 
@@ -101,6 +118,20 @@ impl CpuArea {
     /// Where recorders on this core write to.
     pub(crate) fn ring_address(&self) -> *const Control {
         self.ring.load(Ordering::Acquire)
+    }
+
+    /// Whether what recorders on this core write is kept.
+    pub(crate) fn is_recorded(&self) -> bool {
+        !core::ptr::eq(self.ring_address(), &self.off)
+    }
+
+    /// The task that runs, as the kernel has said last.
+    pub(crate) fn task(&self) -> Task {
+        Task(self.task.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn set_task(&self, task: Task) {
+        self.task.store(task.0, Ordering::SeqCst);
     }
 
     /// How many events recording was off for.

@@ -3,6 +3,7 @@
 mod boot;
 mod dump;
 mod error;
+mod filter;
 mod graph;
 pub(crate) mod memory;
 mod persistent;
@@ -53,6 +54,7 @@ pub struct Recorder {
     on: AtomicBool,
     /// There is a [`Snapshot`].
     snapshot: AtomicBool,
+    tasks: filter::Tasks,
 }
 
 /// Some recorder has memory: a core has one ring that recorders write to, so there is one recorder.
@@ -88,6 +90,7 @@ impl Recorder {
             installed: spin::Once::new(),
             on: AtomicBool::new(false),
             snapshot: AtomicBool::new(false),
+            tasks: filter::Tasks::new(),
         }
     }
 

@@ -28,7 +28,9 @@ pub(crate) struct Control {
     refused: AtomicU64,
     /// Where the recording ended; 0 while it goes on.
     end: AtomicU64,
-    _zero: [AtomicU32; 11],
+    /// Not zero while the core is left out.
+    left_out: AtomicU32,
+    _zero: [AtomicU32; 10],
     crc: AtomicU32,
 }
 
@@ -51,7 +53,7 @@ pub(crate) mod offset {
     const _: () = assert!(offset_of!(Control, start) == 40 && offset_of!(Control, data) == 48);
     const _: () = assert!(offset_of!(Control, core) == 56 && offset_of!(Control, role) == 60);
     const _: () = assert!(offset_of!(Control, refused) == 64 && offset_of!(Control, end) == 72);
-    const _: () = assert!(offset_of!(Control, crc) == 124);
+    const _: () = assert!(offset_of!(Control, left_out) == 80 && offset_of!(Control, crc) == 124);
 }
 
 /// One slot's memory.
@@ -116,7 +118,8 @@ impl Control {
             role: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             end: AtomicU64::new(0),
-            _zero: [const { AtomicU32::new(0) }; 11],
+            left_out: AtomicU32::new(0),
+            _zero: [const { AtomicU32::new(0) }; 10],
             crc: AtomicU32::new(0),
         }
     }
@@ -175,6 +178,15 @@ impl Control {
 
     pub(crate) fn set_role(&self, role: Role) {
         self.role.store(role as u32, Ordering::SeqCst);
+    }
+
+    /// Whether its core is recorded.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.left_out.load(Ordering::SeqCst) == 0
+    }
+
+    pub(crate) fn set_wanted(&self, wanted: bool) {
+        self.left_out.store(u32::from(!wanted), Ordering::SeqCst);
     }
 
     fn fixed_crc(&self) -> u32 {

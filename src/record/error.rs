@@ -40,6 +40,11 @@ pub enum RecordError {
     },
     /// There are no spare rings for a snapshot.
     NoSpare,
+    /// There is no room for another task in the filter.
+    TooManyTasks {
+        /// So many can be in it.
+        most: usize,
+    },
     /// There is a snapshot already, and one pair of rings for each core.
     SnapshotHeld,
     /// So many triggers have been set as there may be.
@@ -91,6 +96,9 @@ impl fmt::Display for RecordError {
                 "these triggers are no pair: the first is to have Action::On, the second Action::Off"
             ),
             Self::NoSpare => write!(f, "no spare rings: ask for them in the sizes of install"),
+            Self::TooManyTasks { most } => {
+                write!(f, "{most} tasks are filtered for: remove one first")
+            }
             Self::SnapshotHeld => write!(f, "there is a snapshot: drop it first"),
             Self::Arguments(arguments) => write!(
                 f,

@@ -211,6 +211,18 @@ impl Region {
         Some((first, self.ring(core + self.cores())))
     }
 
+    /// Whether the core is recorded at all.
+    pub(crate) fn is_wanted(&self, core: usize) -> bool {
+        self.pair(core).is_some_and(|(first, _)| first.is_wanted())
+    }
+
+    /// Records the core, or leaves it out.
+    pub(crate) fn set_wanted(&self, core: usize, wanted: bool) {
+        if let Some((first, _)) = self.pair(core) {
+            first.set_wanted(wanted);
+        }
+    }
+
     /// The ring that the core's recorders write to.
     pub(crate) fn written(&self, core: usize) -> Option<&'static Control> {
         match self.pair(core)? {

@@ -6,7 +6,6 @@ use crate::arch;
 use crate::areas;
 use crate::cpu::CpuArea;
 use crate::ring::Control;
-use crate::trace::Type;
 use core::sync::atomic::Ordering;
 
 impl Recorder {
@@ -31,6 +30,10 @@ impl Recorder {
 
     pub(super) fn set_on(&'static self, on: bool) {
         self.on.store(on, Ordering::SeqCst);
+        self.point_all();
+    }
+
+    pub(super) fn point_all(&'static self) {
         areas::all().for_each(|area| self.point(area));
     }
 
@@ -54,16 +57,6 @@ impl Recorder {
         self.point(area);
     }
 
-    /// This core runs the task `id` from here on: a TASK event in its ring, where recording is on.
-    ///
-    /// # Context
-    /// The kernel's context switch, interrupts masked. Takes no lock.
-    pub fn task_switch(&'static self, id: u32) {
-        if let Some(area) = arch::cpu_area() {
-            areas::ring(area).write(Type::Task, arch::ticks(), 0, id);
-        }
-    }
-
     /// Sends what the core of this area records to where it belongs.
     pub(super) fn point(&'static self, area: &'static CpuArea) {
         loop {
@@ -79,7 +72,10 @@ impl Recorder {
 
     /// The ring that the area's events belong into; `None` while nothing is recorded there.
     fn wanted(&'static self, area: &CpuArea) -> Option<&'static Control> {
-        let on = self.on.load(Ordering::SeqCst);
-        self.ring(area.core()).ok().filter(|_| on)
+        let region = &self.installed.get()?.region;
+        let wanted = self.on.load(Ordering::SeqCst)
+            && region.is_wanted(area.core())
+            && self.tasks.wants(area.task());
+        region.written(area.core()).filter(|_| wanted)
     }
 }

@@ -8,6 +8,7 @@ mod cache;
 mod fake;
 mod faults;
 mod filter;
+mod filters;
 mod first_patch;
 mod fuzz;
 mod graph;

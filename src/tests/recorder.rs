@@ -38,9 +38,9 @@ unsafe impl Platform for Board {
 static FTRACE: Ftrace = Ftrace::new(&Board);
 
 /// What a kernel has: a recorder, and an area for each core and one for a task on core 1.
-struct Kernel {
-    recorder: &'static Recorder,
-    areas: &'static [CpuArea; CORES + 1],
+pub(super) struct Kernel {
+    pub(super) recorder: &'static Recorder,
+    pub(super) areas: &'static [CpuArea; CORES + 1],
     region: &'static [MaybeUninit<u8>],
     _alone: MutexGuard<'static, ()>,
 }
@@ -63,7 +63,7 @@ pub(super) fn memory(bytes: u64) -> &'static mut [MaybeUninit<u8>] {
 }
 
 impl Kernel {
-    fn new(mode: Mode, spare: bool) -> Self {
+    pub(super) fn new(mode: Mode, spare: bool) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let sizes = Sizes {
@@ -93,11 +93,11 @@ impl Kernel {
     }
 
     /// One event by the recorder of an area.
-    fn write(&self, area: usize, n: u32) -> bool {
+    pub(super) fn write(&self, area: usize, n: u32) -> bool {
         write(areas::ring(&self.areas[area]), n)
     }
 
-    fn counts(&self, core: usize) -> Counts {
+    pub(super) fn counts(&self, core: usize) -> Counts {
         self.recorder.counts(core).expect("a core")
     }
 
