@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
-mod fdt;
+pub(crate) mod fdt;
 
 pub use error::BootError;
 pub use fdt::bootargs;

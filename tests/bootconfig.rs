@@ -163,6 +163,12 @@ fn bootargs_are_those_of_the_chosen_node() {
         Ok("ftrace.graph=fs::*")
     );
     assert_eq!(bootargs(&tree(&node("chosen", &property(0, "x")))), Ok(""));
+    // The name's beginning alone is another name, and so is its middle.
+    let mut other = tree(&node("chosen", &property(2, "ftrace.graph=x")));
+    let end = other.len() - 1;
+    other[end] = b's';
+    assert_eq!(bootargs(&other), Ok(""));
+    assert_eq!(bootargs(&tree(&node("chosen", &property(3, "x")))), Ok(""));
     assert_eq!(bootargs(&[0; 64]), Err(BootError::Tree { at: 0 }));
     assert_eq!(
         bootargs(&tree_bytes[..tree_bytes.len() - 1]),

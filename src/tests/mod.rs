@@ -31,5 +31,6 @@ mod shutdown;
 mod stream;
 mod table;
 mod trace;
+mod tree;
 mod veneer;
 mod world;
