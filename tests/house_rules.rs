@@ -18,6 +18,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/boxed.rs", "boxes that live while they are registered"),
     ("src/cpu.rs", "the return stack that an area points to"),
     ("src/fregs.rs", "a tracer may send the function elsewhere"),
+    ("src/fuzz.rs", "records that a table wants for ever"),
     ("src/image.rs", "records described by hand"),
     ("src/lock.rs", "the value behind the lock"),
     ("src/names.rs", "a link_section attribute"),

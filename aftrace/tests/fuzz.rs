@@ -2,14 +2,22 @@
 
 mod fixture;
 
+#[path = "../../fuzz/harness/boot.rs"]
+mod boot;
+#[path = "../../fuzz/harness/dumps.rs"]
+mod dumps;
 #[path = "../../fuzz/harness/files.rs"]
 mod files;
+#[path = "../../fuzz/harness/gdb.rs"]
+mod gdb;
 #[path = "../../fuzz/harness/kernel.rs"]
 mod kernel;
 #[path = "../../fuzz/harness/library.rs"]
 mod library;
 #[path = "../../src/tests/mutate.rs"]
 mod mutate;
+#[path = "../../fuzz/harness/planted.rs"]
+mod planted;
 #[path = "../../fuzz/harness/repair.rs"]
 mod repair;
 #[path = "../../fuzz/harness/seeds.rs"]
@@ -82,4 +90,31 @@ fn hostile_memory_images_give_whole_traces() {
 #[test]
 fn hostile_consoles_are_taken_apart() {
     run(&seeds::consoles(), files::console);
+}
+
+#[test]
+fn hostile_trace_files_are_dumped() {
+    mutate::run(&seeds::files(), EXECUTIONS / 10, dumps::dump);
+}
+
+#[test]
+fn hostile_stubs_are_understood_or_not() {
+    run(&seeds::stubs(), gdb::gdb);
+}
+
+#[test]
+fn hostile_boot_configurations_are_taken_or_refused() {
+    run(&seeds::boot_spaces(), boot::space);
+}
+
+#[test]
+fn hostile_device_trees_are_read_or_refused() {
+    run(&seeds::trees(), boot::tree);
+}
+
+/// The harnesses can fail: with a seed to begin with, the mutations find the bug that was planted for them.
+#[test]
+#[should_panic(expected = "out of range for slice")]
+fn a_planted_bug_is_found() {
+    mutate::run(&seeds::frames(), EXECUTIONS, planted::planted);
 }

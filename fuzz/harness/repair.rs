@@ -57,3 +57,22 @@ pub fn frames(mut bytes: &mut [u8]) {
         bytes = &mut bytes[skip..];
     }
 }
+
+/// Every packet of GDB's protocol that has an end and room for its sum.
+pub fn packets(bytes: &mut [u8]) {
+    let mut begin = None;
+    for at in 0..bytes.len() {
+        match (bytes[at], begin) {
+            (b'$', _) => begin = Some(at + 1),
+            (b'#', Some(from)) => {
+                let payload = bytes[from..at].iter();
+                let sum = payload.fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+                if let Some(digits) = bytes.get_mut(at + 1..at + 3) {
+                    digits.copy_from_slice(format!("{sum:02x}").as_bytes());
+                }
+                begin = None;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Good inputs of each harness, which mutations and libFuzzer begin with.
 
+use aarch64_ftrace::bootconfig;
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::names::Names;
 use aarch64_ftrace::trace::{Event, FrameKind, Header, NO_CORE, Type, events_head};
+use aftrace::gdb::packet::encode as encode_packet;
 use aftrace::names::{Record, encode};
 use aftrace::trace::ram::FrameWriter;
 
@@ -193,6 +195,81 @@ pub fn stuffed() -> Vec<Vec<u8>> {
         vec![9; 600],
         vec![0; 20],
     ]
+}
+
+/// What stubs say: QEMU's words, one that refuses, one with escapes and repetitions.
+pub fn stubs() -> Vec<Vec<u8>> {
+    let packets = |payloads: &[&[u8]]| {
+        let mut said = Vec::new();
+        for payload in payloads {
+            said.push(b'+');
+            said.extend(encode_packet(payload));
+        }
+        said
+    };
+    let mut folded = b"+$PacketSize=400#00+$T05#00+$OK#00+$0*\"}]#00".to_vec();
+    super::repair::packets(&mut folded);
+    vec![
+        packets(&[
+            b"PacketSize=1000;qXfer:features:read+;vContSupported+;multiprocess+",
+            b"T02thread:01;",
+            b"OK",
+            b"2a",
+            b"000102030405060708090a0b0c0d0e0f",
+            b"ff",
+            b"OK",
+        ]),
+        packets(&[b"", b"S05", b"", b"E14", b"O6869", b"01"]),
+        folded,
+    ]
+}
+
+const BOOTARGS: &str = "console=ttyAMA0 ftrace.function=sched::* \"ftrace.graph=<fs::Pipe as fs::File>::*\" ftrace.notrace=#7";
+
+/// Boot configurations: in their space, and as text.
+pub fn boot_spaces() -> Vec<Vec<u8>> {
+    let mut space = vec![0; 256];
+    space[..8].copy_from_slice(&bootconfig::MAGIC);
+    bootconfig::write(&mut space, BOOTARGS).expect("a text in order");
+    vec![space, BOOTARGS.as_bytes().to_vec()]
+}
+
+/// A device tree: `/` with a property, `/cpus`, `/chosen` with bootargs.
+pub fn trees() -> Vec<Vec<u8>> {
+    let name = |text: &[u8; 4]| u32::from_be_bytes(*text);
+    // Nodes: 1 and the name, 2 at the end. A property: 3, length, name, value. 4 is nothing, 9 the end of all.
+    let begin = [
+        &[1, 0, 3, 4, 0, name(b"aft\0")][..],
+        &[1, name(b"cpus"), 0, 4, 2],
+        &[1, name(b"chos"), name(b"en\0\0")],
+        &[3, BOOTARGS.len() as u32 + 1, 6],
+    ];
+    let strings = b"model\0bootargs\0";
+    let mut structure = begin
+        .concat()
+        .into_iter()
+        .flat_map(u32::to_be_bytes)
+        .collect::<Vec<_>>();
+    structure.extend(BOOTARGS.bytes().chain([0]));
+    structure.resize(structure.len().next_multiple_of(4), 0);
+    structure.extend([2_u32, 2, 9].map(u32::to_be_bytes).concat());
+    let (start, end) = (40, 40 + structure.len() as u32);
+    let header = [
+        0xd00d_feed,
+        end + strings.len() as u32,
+        start,
+        end,
+        0,
+        17,
+        16,
+        0,
+        strings.len() as u32,
+        structure.len() as u32,
+    ];
+    let header = header.map(u32::to_be_bytes).concat();
+    let tree = [&header[..], &structure, strings].concat();
+    assert_eq!(bootconfig::bootargs(&tree), Ok(BOOTARGS));
+    vec![tree]
 }
 
 /// Consoles.

@@ -10,7 +10,7 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, board, cycles, demo, emu_check, litmus, setup, test, ui};
+use crate::{bench, board, cycles, demo, emu_check, fuzz, litmus, setup, test, ui};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -57,6 +57,8 @@ enum Task {
     EmuCheck(emu_check::Options),
     /// Estimate each entry's executed path with llvm-mca, as a ratio to the plain call entry, for six cores.
     Cycles,
+    /// Give every parser hostile inputs for some time (libFuzzer, fuzz/), and count them.
+    Fuzz(fuzz::Options),
     /// Run every check; the last line counts them.
     Test(test::Options),
     /// Boot one kernel with this terminal as its console.
@@ -118,6 +120,7 @@ impl Cli {
             Task::EmuCheck(options) => emu_check::run(&setup::ready(self.way)?, &options),
             Task::Cycles => cycles::run(&setup::ready(self.way)?),
             Task::Litmus { name } => litmus::run(name.as_deref()),
+            Task::Fuzz(options) => fuzz::run(&options),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {
                 let machine = Machine {

@@ -7,6 +7,7 @@ mod cycles;
 mod demo;
 mod emu_check;
 mod expect;
+mod fuzz;
 mod guests;
 mod kernel;
 mod litmus;

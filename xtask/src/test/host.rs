@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::Tally;
 use crate::board::Board;
+use crate::fuzz;
 use crate::kernel::{self, LIBRARY, Target};
 use crate::proc;
 use crate::setup::setup_dir;
@@ -59,6 +60,11 @@ pub fn clippy(tally: &mut Tally, toolchain: &Toolchain) {
                 quiet(command.args(["--", "-D", "warnings"]))
             });
         }
+        tally.step("clippy, fuzz targets", || {
+            let mut command = kernel::host_cargo();
+            command.args(["clippy", "-p", fuzz::PACKAGE, "--no-default-features"]);
+            quiet(command.args(["--", "-D", "warnings"]))
+        });
     } else {
         tally.skip("clippy, host crates", why);
     }

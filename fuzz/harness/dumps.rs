@@ -1,0 +1,47 @@
+//! Harness of the writers of other programs' files: whatever a trace holds, they are written.
+
+use std::cell::RefCell;
+use std::{fs, io};
+
+use aftrace::trace::dump::{ctf, fxt, perfetto, trace_dat, uftrace};
+use aftrace::trace::file::Trace;
+use aftrace::trace::filter::Filter;
+use aftrace::trace::symbols::Symbols;
+use tempfile::TempDir;
+
+use super::files::opened;
+use super::repair;
+
+thread_local! {
+    static FOLDER: RefCell<TempDir> = RefCell::new(tempfile::tempdir().expect("a temporary folder"));
+}
+
+/// A trace file, frames' CRCs put right, to one of the formats; which, its length says.
+pub fn dump(data: &[u8]) -> bool {
+    let mut bytes = data.to_vec();
+    repair::frames(&mut bytes);
+    let Some(trace) = opened(&bytes) else {
+        return false;
+    };
+    FOLDER.with_borrow(|folder| {
+        let folder = folder.path();
+        write(&trace, folder, data.len()).expect("a file is written");
+        let mut files = fs::read_dir(folder).expect("the folder is there").flatten();
+        let removed = files.try_for_each(|file| fs::remove_file(file.path()));
+        removed.expect("its files are there");
+    });
+    true
+}
+
+fn write(trace: &Trace, folder: &std::path::Path, which: usize) -> io::Result<()> {
+    let (symbols, filter) = (Symbols::of_trace(trace), Filter::default());
+    let omitted = match which % 5 {
+        0 => ctf::write(trace, &symbols, &filter, folder)?,
+        1 => uftrace::write(trace, &symbols, &filter, folder)?,
+        2 => perfetto::write(trace, &symbols, &filter, io::sink())?,
+        3 => fxt::write(trace, &symbols, &filter, io::sink())?,
+        _ => trace_dat::write(trace, &symbols, &filter, folder, io::sink())?,
+    };
+    let _ = omitted.to_string();
+    Ok(())
+}
