@@ -4,6 +4,7 @@
 //! the ELF file that the tracer's own code is never traced. [`trace`] reads what recorders write. The command `aftrace` is a thin layer over this library.
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 mod brackets;
 pub mod check;
 pub mod demangle;

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read, Seek as _, SeekFrom, Write};
 
 use aftrace::gdb::packet::{Decoder, Incoming, PAYLOAD_MAX, bytes, encode};
-use aftrace::gdb::{Client, GdbError, Memory};
+use aftrace::gdb::{Client, GdbError, Memory, REFUSED_MAX, SAID_MAX};
 use proptest::prelude::*;
 
 fn decoded(line: &[u8]) -> Vec<Incoming> {
@@ -184,6 +184,110 @@ fn errors_say_what_the_stub_did() {
         _ => stub(request),
     };
     assert!(matches!(error(babbling, 0), GdbError::Closed { request } if request == "?"));
+}
+
+/// Begins with a byte and then says the same without an end, whatever it is asked, and counts.
+struct Endless {
+    first: u8,
+    words: &'static [u8],
+    said: usize,
+}
+
+impl Read for &mut Endless {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        for at in into.iter_mut() {
+            *at = match self.said.checked_sub(1) {
+                Some(behind) => self.words[behind % self.words.len()],
+                None => self.first,
+            };
+            self.said += 1;
+        }
+        Ok(into.len())
+    }
+}
+
+impl Write for &mut Endless {
+    fn write(&mut self, sent: &[u8]) -> std::io::Result<usize> {
+        Ok(sent.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stub_that_goes_on_without_an_answer_is_left() {
+    let stubs = [
+        (b'+', &b"+"[..]),
+        (b'+', b"no stub at all "),
+        (b'$', b"an answer without an end "),
+        (b'+', b"$O61#b6"),
+    ];
+    for (first, words) in stubs {
+        let said = 0;
+        let mut stub = Endless { first, words, said };
+        let error = Client::new(&mut stub).err();
+        assert!(
+            matches!(&error, Some(GdbError::Endless { request }) if request == "qSupported"),
+            "{error:?}"
+        );
+        assert!(
+            (SAID_MAX..2 * SAID_MAX).contains(&stub.said),
+            "{}",
+            stub.said
+        );
+    }
+}
+
+/// A hostile region may claim to be of any size: what is not there is not asked for page by page to its end.
+#[test]
+fn memory_that_is_refused_and_refused_is_given_up() {
+    let refusing = |request: &str| match request.starts_with('m') {
+        true => b"E14".to_vec(),
+        false => stub(request),
+    };
+    let mut memory = Memory::new(Client::new(Played::new(refusing)).unwrap());
+    let mut page = [0; 4096];
+    let mut read = 0;
+    let error = loop {
+        match memory.read(&mut page) {
+            Ok(length) => read += length as u64,
+            Err(error) => break error.to_string(),
+        }
+        assert!(read <= REFUSED_MAX, "it goes on");
+    };
+    assert_eq!(read, REFUSED_MAX);
+    assert!(error.contains("up to 0x4000000"), "{error}");
+    // A gap is none: what can be read begins the count anew.
+    let mut pages = 0;
+    let gaps = |request: &str| match request.starts_with('m') {
+        true => {
+            pages += 1;
+            match pages % 16_000 {
+                0 => b"00".to_vec(),
+                _ => b"E14".to_vec(),
+            }
+        }
+        false => stub(request),
+    };
+    let mut memory = Memory::new(Client::new(Played::new(gaps)).unwrap());
+    let mut read = 0;
+    while read < 2 * REFUSED_MAX {
+        read += memory.read(&mut page).unwrap() as u64;
+    }
+}
+
+/// Where no multiple of a page follows any more, there is no region, and no sum that overflows.
+#[test]
+fn the_end_of_the_address_space_is_looked_through() {
+    let mut memory = Memory::new(Client::new(Played::new(stub)).unwrap());
+    let range = aftrace::arguments::memory("0xfffffffffffffff0+8").unwrap();
+    assert!(
+        aftrace::trace::ram::find(&mut memory, range)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]

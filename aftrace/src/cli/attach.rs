@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aftrace::arguments;
 use aftrace::elf::{Addresses, Kernel};
 use aftrace::gdb::{Client, Memory};
 use clap::Args;
@@ -25,7 +26,7 @@ pub struct Attach {
     #[command(flatten)]
     wanted: Wanted,
     /// Look there for regions (repeat for more)
-    #[arg(long, value_name = "START+BYTES", value_parser = parse_range, required_unless_present = "elf")]
+    #[arg(long, value_name = "START+BYTES", value_parser = arguments::memory, required_unless_present = "elf")]
     memory: Vec<Range<u64>>,
     /// Addresses are physical ones: QEMU's stub can
     #[arg(long)]
@@ -36,34 +37,6 @@ pub struct Attach {
     /// Wait for an answer this long
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     patience: u64,
-}
-
-/// `0x40000000+256M`
-fn parse_range(text: &str) -> Result<Range<u64>, String> {
-    let (start, length) = text
-        .split_once('+')
-        .ok_or("an address and a number of bytes with + between: 0x40000000+256M")?;
-    let number = |text: &str| {
-        let (digits, shift) = match text.as_bytes().last() {
-            Some(b'K') => (&text[..text.len() - 1], 10),
-            Some(b'M') => (&text[..text.len() - 1], 20),
-            Some(b'G') => (&text[..text.len() - 1], 30),
-            _ => (text, 0),
-        };
-        let number = match digits.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => digits.parse(),
-        };
-        let number = number.map_err(|error| format!("{text}: {error}"))?;
-        number
-            .checked_mul(1 << shift)
-            .ok_or_else(|| format!("{text}: more than 64 bits"))
-    };
-    let (start, length) = (number(start)?, number(length)?);
-    match start.checked_add(length) {
-        Some(end) if start < end => Ok(start..end),
-        _ => Err(format!("{text}: no memory")),
-    }
 }
 
 impl Attach {

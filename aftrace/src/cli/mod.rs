@@ -96,10 +96,6 @@ fn parse_glob(pattern: &str) -> Result<String, glob::GlobError> {
     glob::validate(pattern).map(|()| pattern.to_owned())
 }
 
-fn parse_address(text: &str) -> Result<u64, std::num::ParseIntError> {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16)
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(at(path))
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aftrace::arguments;
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
@@ -41,44 +42,14 @@ pub struct Select {
     #[arg(short = 'D', long, value_name = "LEVELS", default_value_t = u32::MAX, hide_default_value = true)]
     depth: u32,
     /// Only calls that took at least this long: 500ns, 10us, 1.5ms, 2s
-    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(short = 't', long, value_name = "TIME", value_parser = arguments::time)]
     time_filter: Option<u64>,
     /// Only what happened between these times, in seconds of the kernel's clock: 1.5~2.25, ~3, 4~
-    #[arg(short = 'r', long, value_name = "FROM~TO", value_parser = parse_range)]
+    #[arg(short = 'r', long, value_name = "FROM~TO", value_parser = arguments::time_range)]
     time_range: Option<(u64, u64)>,
     /// Only these cores: 0,2
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     core: Option<Vec<u16>>,
-}
-
-fn parse_time(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ns" | "" => 1.0,
-        "us" => 1e3,
-        "ms" => 1e6,
-        "s" => 1e9,
-        other => return Err(format!("unit {other:?}: use ns, us, ms or s")),
-    };
-    match digits.parse::<f64>() {
-        Ok(number) if number >= 0.0 => Ok((number * unit) as u64),
-        _ => Err("not a time: 500ns, 10us, 1.5ms, 2s".to_owned()),
-    }
-}
-
-/// Nanoseconds.
-fn parse_range(text: &str) -> Result<(u64, u64), String> {
-    let (from, to) = text
-        .split_once('~')
-        .ok_or("two times with ~ between: 1.5~2.25")?;
-    let seconds = |text: &str, other| match text {
-        "" => Ok(other),
-        text => text
-            .parse::<f64>()
-            .map(|seconds| (seconds * 1e9) as u64)
-            .map_err(|error| format!("{text}: {error}")),
-    };
-    Ok((seconds(from, 0)?, seconds(to, u64::MAX)?))
 }
 
 impl Select {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aarch64_ftrace::glob;
+use aftrace::arguments;
 use aftrace::elf::Kernel;
 use clap::Args;
 
@@ -25,7 +26,7 @@ pub struct Symbols {
     filter: Option<String>,
     /// Where the text of the running kernel begins (its `__ftrace_text_start`), if it was loaded elsewhere than linked: the
     /// addresses shown are then the running kernel's
-    #[arg(long, value_name = "ADDRESS", value_parser = super::parse_address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::address)]
     text: Option<u64>,
 }
 

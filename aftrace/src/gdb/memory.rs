@@ -6,12 +6,17 @@ use super::{Client, GdbError};
 
 /// A refusal is taken to hold to the end of such a page, no further.
 const PAGE: u64 = 4096;
+/// Bytes that are refused with none read between them, before the memory is given up: more than gaps between regions, and what
+/// a hostile region claims to be its size must not decide how often a stub is asked.
+pub const REFUSED_MAX: u64 = 64 << 20;
 
-/// Reads as a file. What the stub refuses to read is zeroes here, and counted.
+/// Reads as a file. What the stub refuses to read is zeroes here, and counted; more than [`REFUSED_MAX`] in a row is an error.
 pub struct Memory<S> {
     client: Client<S>,
     address: u64,
     unreadable: u64,
+    /// Of them, those since the last that could be read.
+    in_a_row: u64,
 }
 
 impl<S: Read + Write> Memory<S> {
@@ -21,6 +26,7 @@ impl<S: Read + Write> Memory<S> {
             client,
             address: 0,
             unreadable: 0,
+            in_a_row: 0,
         }
     }
 
@@ -45,11 +51,19 @@ impl<S: Read + Write> Read for Memory<S> {
         let read = match self.client.read(self.address, length) {
             Ok(bytes) => {
                 into[..bytes.len()].copy_from_slice(&bytes);
+                self.in_a_row = 0;
                 bytes.len()
             }
             Err(GdbError::Refused { .. }) => {
                 into[..length].fill(0);
                 self.unreadable += length as u64;
+                self.in_a_row += length as u64;
+                if self.in_a_row > REFUSED_MAX {
+                    return Err(io::Error::other(format!(
+                        "the stub refuses to read {REFUSED_MAX} bytes in a row, up to {:#x}: is there memory, and as the core maps it?",
+                        self.address
+                    )));
+                }
                 length
             }
             Err(GdbError::Io(error)) => return Err(error),

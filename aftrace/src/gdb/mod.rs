@@ -7,15 +7,16 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-pub use memory::Memory;
+pub use memory::{Memory, REFUSED_MAX};
 use packet::{Decoder, Incoming, encode};
 
 /// How often a packet is asked for or sent again.
 const TRIES: u32 = 5;
 /// What a stub takes that says nothing of it: GDB's own least.
 const PACKET_BYTES: usize = 400;
-/// Packets that are passed over while an answer is waited for: a stub's own words.
-const OTHERS_MAX: u32 = 1000;
+/// Bytes that come while an answer is waited for, the stub's own words among them: as much as the longest answers of all tries,
+/// and many words. Who says more and never answers is no stub.
+pub const SAID_MAX: usize = 16 * packet::PAYLOAD_MAX;
 
 /// Why a target could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,14 @@ pub enum GdbError {
         "no answer to `{request}`: is it a stub for GDB, and is no debugger connected to it already?"
     )]
     Silent {
+        /// What was asked.
+        request: String,
+    },
+    /// It goes on and on.
+    #[error(
+        "{SAID_MAX} bytes came after `{request}`, and no answer among them: is it a stub for GDB?"
+    )]
+    Endless {
         /// What was asked.
         request: String,
     },
@@ -84,6 +93,8 @@ pub struct Client<S> {
     decoder: Decoder,
     received: Vec<u8>,
     next: usize,
+    /// Bytes since the last request.
+    said: usize,
     packet_bytes: usize,
     /// The stub was told to take addresses as physical.
     physical: bool,
@@ -130,6 +141,7 @@ impl<S: Read + Write> Client<S> {
             decoder: Decoder::new(),
             received: Vec::new(),
             next: 0,
+            said: 0,
             packet_bytes: PACKET_BYTES,
             physical: false,
         };
@@ -216,7 +228,8 @@ impl<S: Read + Write> Client<S> {
     fn ask(&mut self, request: &str) -> Result<Vec<u8>, GdbError> {
         let packet = encode(request.as_bytes());
         self.line.write_all(&packet)?;
-        let (mut tries, mut others) = (1, 0);
+        self.said = 0;
+        let mut tries = 1;
         loop {
             match self.receive(request)? {
                 Incoming::Ack => {}
@@ -236,9 +249,7 @@ impl<S: Read + Write> Client<S> {
                 Incoming::Packet(answer) => {
                     self.line.write_all(b"+")?;
                     // `O` and digits: what the stub or the target prints meanwhile.
-                    let words = answer.first() == Some(&b'O') && answer != b"OK";
-                    if words && others < OTHERS_MAX {
-                        others += 1;
+                    if answer.first() == Some(&b'O') && answer != b"OK" {
                         continue;
                     }
                     return match answer.split_first() {
@@ -257,6 +268,12 @@ impl<S: Read + Write> Client<S> {
         loop {
             while let Some(byte) = self.received.get(self.next) {
                 self.next += 1;
+                self.said += 1;
+                if self.said > SAID_MAX {
+                    return Err(GdbError::Endless {
+                        request: request.to_owned(),
+                    });
+                }
                 if let Some(incoming) = self.decoder.push(*byte) {
                     return Ok(incoming);
                 }

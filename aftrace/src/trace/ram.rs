@@ -50,7 +50,9 @@ pub fn find(image: &mut (impl Read + Seek), within: Range<u64>) -> io::Result<Ve
     let mut found = Vec::new();
     let mut bytes = [0; HEADER_BYTES];
     // Only the place of a header of each page: an image may be large, and a debugger's line slow.
-    let first = within.start.next_multiple_of(STEP as u64);
+    let Some(first) = within.start.checked_next_multiple_of(STEP as u64) else {
+        return Ok(found);
+    };
     for offset in (first..within.end).step_by(STEP) {
         image.seek(SeekFrom::Start(offset))?;
         if read_full(image, &mut bytes)? < bytes.len() {
