@@ -8,6 +8,8 @@
 #[path = "../aftrace/tests/fixture/mod.rs"]
 mod fixture;
 
+#[path = "harness/attach.rs"]
+mod attach;
 #[path = "harness/boot.rs"]
 mod boot;
 #[path = "harness/dumps.rs"]
@@ -28,6 +30,8 @@ mod repair;
 mod seeds;
 #[path = "harness/trace.rs"]
 mod trace;
+#[path = "harness/typed.rs"]
+mod typed;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -41,6 +45,7 @@ type Harness = fn(&[u8]) -> bool;
 type Seeds = fn() -> Vec<Vec<u8>>;
 
 const TARGETS: &[(&str, Harness, Seeds)] = &[
+    ("attach", attach::attach, seeds::images),
     ("boot", boot::space, seeds::boot_spaces),
     ("cobs", trace::cobs, seeds::stuffed),
     ("console", files::console, seeds::consoles),
@@ -70,6 +75,7 @@ const TARGETS: &[(&str, Harness, Seeds)] = &[
         aarch64_ftrace::fuzz::table_seeds,
     ),
     ("tree", boot::tree, seeds::trees),
+    ("typed", typed::typed, seeds::typed),
 ];
 
 /// The most that may be asked for at once: a thousand times the largest seed. What an input claims to have must not be taken

@@ -2,6 +2,8 @@
 
 mod fixture;
 
+#[path = "../../fuzz/harness/attach.rs"]
+mod attach;
 #[path = "../../fuzz/harness/boot.rs"]
 mod boot;
 #[path = "../../fuzz/harness/dumps.rs"]
@@ -24,6 +26,8 @@ mod repair;
 mod seeds;
 #[path = "../../fuzz/harness/trace.rs"]
 mod trace;
+#[path = "../../fuzz/harness/typed.rs"]
+mod typed;
 
 use mutate::EXECUTIONS;
 
@@ -79,7 +83,7 @@ fn hostile_streams_are_taken_apart_to_the_last_byte() {
 
 #[test]
 fn hostile_trace_files_are_converted_or_refused() {
-    run(&seeds::files(), files::file);
+    mutate::run(&seeds::files(), EXECUTIONS / 10, files::file);
 }
 
 #[test]
@@ -110,6 +114,16 @@ fn hostile_boot_configurations_are_taken_or_refused() {
 #[test]
 fn hostile_device_trees_are_read_or_refused() {
     run(&seeds::trees(), boot::tree);
+}
+
+#[test]
+fn hostile_memory_of_targets_is_that_of_a_file() {
+    mutate::run(&seeds::images(), EXECUTIONS / 10, attach::attach);
+}
+
+#[test]
+fn hostile_arguments_are_taken_or_refused() {
+    run(&seeds::typed(), typed::typed);
 }
 
 /// The harnesses can fail: with a seed to begin with, the mutations find the bug that was planted for them.

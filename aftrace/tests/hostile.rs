@@ -133,6 +133,18 @@ fn a_ring_that_is_larger_than_its_image_ends_with_it() {
     );
 }
 
+/// In each sixteenth lap the slots' own laps are zero, as what is not there is.
+#[test]
+fn what_an_image_does_not_have_is_no_event_in_any_lap() {
+    const KIB: u64 = 1 << 10;
+    let image = REGION.len() as u64;
+    for laps in 2..17 {
+        let fields = [(0, laps * 4 * KIB + 4 * KIB), (DATA, image - KIB)];
+        let rings = extracted(2 * image, &fields.map(|(field, value)| (1, field, value)));
+        assert_eq!(rings[1], (None, 256), "{laps}");
+    }
+}
+
 #[test]
 fn rings_that_share_their_data_are_refused_but_for_the_first() {
     assert_eq!(REGION[CONTROLS + DATA + 1], 0x10, "the first ring's data");

@@ -1,9 +1,9 @@
-//! Harness of the writers of other programs' files: whatever a trace holds, they are written.
+//! Harness of the writers of other programs' files: whatever a trace holds, and whatever of it is wanted, they are written.
 
 use std::cell::RefCell;
 use std::{fs, io};
 
-use aftrace::trace::dump::{ctf, fxt, perfetto, trace_dat, uftrace};
+use aftrace::trace::dump::{ctf, folded, fxt, perfetto, trace_dat, uftrace};
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
@@ -16,7 +16,7 @@ thread_local! {
     static FOLDER: RefCell<TempDir> = RefCell::new(tempfile::tempdir().expect("a temporary folder"));
 }
 
-/// A trace file, frames' CRCs put right, to one of the formats; which, its length says.
+/// A trace file, frames' CRCs put right, to one of the formats; which, and what of it, its length says.
 pub fn dump(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     repair::frames(&mut bytes);
@@ -34,14 +34,48 @@ pub fn dump(data: &[u8]) -> bool {
 }
 
 fn write(trace: &Trace, folder: &std::path::Path, which: usize) -> io::Result<()> {
-    let (symbols, filter) = (Symbols::of_trace(trace), Filter::default());
-    let omitted = match which % 5 {
+    let (symbols, filter) = (Symbols::of_trace(trace), wanted(trace, which / 6));
+    let omitted = match which % 6 {
         0 => ctf::write(trace, &symbols, &filter, folder)?,
         1 => uftrace::write(trace, &symbols, &filter, folder)?,
         2 => perfetto::write(trace, &symbols, &filter, io::sink())?,
         3 => fxt::write(trace, &symbols, &filter, io::sink())?,
+        4 => {
+            let lines = folded::lines(trace, &symbols, &filter)?;
+            // Without a line of any time there is nothing to draw, which is said.
+            let _ = folded::flame_graph(&lines, "a <title>", io::sink());
+            return Ok(());
+        }
         _ => trace_dat::write(trace, &symbols, &filter, folder, io::sink())?,
     };
     let _ = omitted.to_string();
     Ok(())
+}
+
+/// All of the trace, or a part by each of the ways to choose one.
+pub(crate) fn wanted(trace: &Trace, which: usize) -> Filter {
+    let all = Filter::default();
+    let globs = vec!["*::open".to_owned(), "[a-z]*".to_owned()];
+    match which % 6 {
+        0 => Filter {
+            functions: globs,
+            minimum: 3,
+            ..all
+        },
+        1 => Filter {
+            callers: globs,
+            depth: 2,
+            ..all
+        },
+        2 => Filter {
+            time: 1020..=1150,
+            ..all
+        },
+        3 => Filter {
+            cores: trace.cores.keys().next().map(|core| vec![*core, 3]),
+            hidden: globs,
+            ..all
+        },
+        _ => all,
+    }
 }

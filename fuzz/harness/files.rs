@@ -9,6 +9,7 @@ use aftrace::trace::calls::{Calls, Step};
 use aftrace::trace::dump::{chrome, folded};
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
+use aftrace::trace::live::Lines;
 use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::replay::{Style, replay};
 use aftrace::trace::report::{Key, Report};
@@ -17,7 +18,8 @@ use aftrace::trace::symbols::Symbols;
 use aftrace::trace::text;
 use aftrace::trace::uart::{Demultiplexer, Output};
 
-use super::repair;
+use super::dumps::wanted;
+use super::{repair, seeds};
 
 /// Regions and rings of one input that are read; more would only take longer.
 const REGIONS_MAX: usize = 2;
@@ -74,6 +76,8 @@ fn pieces(bytes: &[u8]) -> (usize, u64) {
 
 thread_local! {
     /// Used again and again: a new file for each input would take most of the time.
+    /// What runs, as far as the console is concerned.
+    static KERNEL: Vec<u8> = seeds::kernels().swap_remove(0);
     static FILE: RefCell<File> = RefCell::new(tempfile::tempfile().expect("a temporary file"));
 }
 
@@ -105,16 +109,9 @@ pub fn file(data: &[u8]) -> bool {
     let Some(trace) = opened(&bytes) else {
         return false;
     };
-    let narrow = Filter {
-        functions: vec!["*".to_owned()],
-        hidden: vec!["*::hidden".to_owned()],
-        depth: 2,
-        minimum: 3,
-        ..Filter::default()
-    };
     let made = play(&trace)
         .and_then(|()| convert(&trace, &Filter::default()))
-        .and_then(|()| convert(&trace, &narrow));
+        .and_then(|()| convert(&trace, &wanted(&trace, data.len())));
     made.expect("what was indexed can be read");
     true
 }
@@ -156,7 +153,14 @@ fn convert(trace: &Trace, filter: &Filter) -> io::Result<()> {
     let report = Report::new(trace, &symbols, filter)?;
     report.write(&symbols, Key::Total, true, &mut out)?;
     report.write_difference(&symbols, &report, &symbols, &mut out)?;
-    replay(trace, &symbols, filter, &Style::default(), &mut out)?;
+    let style = Style {
+        tail: Some(3),
+        timestamps: true,
+        short: true,
+    };
+    for style in [Style::default(), style] {
+        replay(trace, &symbols, filter, &style, &mut out)?;
+    }
     text::function(trace, &symbols, filter, &mut out)?;
     text::function_graph(trace, &symbols, filter, &mut out)?;
     let mut json = Vec::new();
@@ -190,9 +194,17 @@ pub fn ram(data: &[u8]) -> bool {
     any
 }
 
-/// A console with text and frames: the same comes out however its bytes come in.
+/// A console with text and frames: the same comes out however its bytes come in, and its frames are shown as lines.
 pub fn console(data: &[u8]) -> bool {
     let whole = outputs(std::iter::once(data));
+    let kernel = KERNEL.with(Clone::clone);
+    let mut lines = Lines::new(kernel);
+    for output in &whole {
+        if let Output::Frame(frame) = output {
+            // A frame of another build is an error.
+            let _ = lines.show(frame, &mut io::sink());
+        }
+    }
     let parts = outputs(data.chunks(5));
     assert!(whole == parts, "it depends on how the bytes come");
     let frames = whole

@@ -13,6 +13,7 @@ use super::fixture::{Fixture, TEXT};
 /// Written by the recorders' own tests: a region, the trace that it makes, the same on a serial line.
 const REGION: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.region");
 const FILE: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.aft");
+const ARGUMENTS: &[u8] = include_bytes!("../../aftrace/tests/golden/arguments.aft");
 const SERIAL: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.serial");
 
 const FUNCTIONS: [(u64, &str); 5] = [
@@ -127,7 +128,7 @@ pub fn images() -> Vec<Vec<u8>> {
     vec![REGION.to_vec(), behind]
 }
 
-/// Trace files: the recorders', and one with every kind of event and of frame.
+/// Trace files: the recorders', one with every kind of event and of frame, one with arguments and results.
 pub fn files() -> Vec<Vec<u8>> {
     let header = Header::from_bytes(REGION.first_chunk().expect("a header")).expect("a header");
     let text = header.text_start;
@@ -178,7 +179,7 @@ pub fn files() -> Vec<Vec<u8>> {
         out.frame(kind, core, payload)
             .expect("writing memory does not fail");
     }
-    vec![FILE.to_vec(), bytes]
+    vec![FILE.to_vec(), bytes, ARGUMENTS.to_vec()]
 }
 
 /// Frames: each of the recorders' files begins with one.
@@ -270,6 +271,18 @@ pub fn trees() -> Vec<Vec<u8>> {
     let tree = [&header[..], &structure, strings].concat();
     assert_eq!(bootconfig::bootargs(&tree), Ok(BOOTARGS));
     vec![tree]
+}
+
+/// What is typed.
+pub fn typed() -> Vec<Vec<u8>> {
+    [
+        "500ns\n10us\n1.5ms\n2s\n7\n1e9s",
+        "1.5~2.25\n~3\n4~\n~",
+        "0x40000000+256M\n0+1\n4K+2G\n0xffff000040200000",
+        "sched::*\n<[T]>::len\n[a-z]?[!x]*\\*",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 /// Consoles.
