@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use aarch64_ftrace::trace::{
-    CONTROL_BYTES, FrameCounts, FrameKind, Header, NO_CORE, Type, control_crc, counts_payload,
-    events_head,
+    CONTROL_BYTES, FRAME_HEAD_BYTES, FrameCounts, FrameKind, Header, NO_CORE, Type, control_crc,
+    counts_payload, events_head,
 };
 use aftrace::check::check;
 use aftrace::demangle;
@@ -19,6 +19,7 @@ use aftrace::elf::Kernel;
 use aftrace::trace::dump::{ctf, folded, trace_dat};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::{self, FrameWriter};
+use aftrace::trace::stream::{Piece, Reader};
 use aftrace::trace::symbols::Symbols;
 use aftrace::trace::text;
 use fixture::{Fixture, TEXT};
@@ -64,6 +65,53 @@ fn types_nested_a_hundred_thousand_deep_are_judged_in_time() {
         check(&kernel).expect("one of its own").violations.len()
     });
     assert_eq!(own, 1, "found at the bottom");
+}
+
+/// Gives so many bytes at a time.
+struct Dripping<'a>(&'a [u8], usize);
+
+impl io::Read for Dripping<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = into.len().min(self.1);
+        io::Read::read(&mut self.0, &mut into[..most])
+    }
+}
+
+/// As large a payload as a frame may have, said wherever a frame's head may stand, by a file and by a line that drips.
+#[test]
+fn heads_of_frames_that_are_none_take_work_in_proportion_to_the_file() {
+    const BATCH: usize = 4096;
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let good = header(1).to_bytes();
+    out.frame(FrameKind::Header, NO_CORE, &[&good])
+        .expect("memory");
+    let mut head = b"AFT\xf1\x01\0\xff\xff".to_vec();
+    head.extend((1_u32 << 20).to_le_bytes());
+    bytes.extend(head.repeat(4 * MIB / head.len()));
+    // What is trusted again behind it: a frame is found.
+    bytes.resize(bytes.len() + MIB, 0);
+    let mut out = FrameWriter::new(&mut bytes);
+    out.frame(FrameKind::Header, NO_CORE, &[&good])
+        .expect("memory");
+    let read = |bytes: &[u8], at_once| {
+        let mut frames = Vec::new();
+        let mut reader = Reader::new(Dripping(bytes, at_once));
+        while let Some(piece) = reader.next().expect("memory") {
+            if let Piece::Frame(frame) = piece {
+                frames.push(frame.offset as usize);
+            }
+        }
+        let (work, length) = (reader.work(), bytes.len() as u64);
+        assert!(work <= 32 * length, "{work} for {length}");
+        frames
+    };
+    let last = bytes.len() - FRAME_HEAD_BYTES - good.len();
+    for at_once in [bytes.len(), BATCH] {
+        assert_eq!(read(&bytes, at_once), [0, last]);
+        // The largest frames do not end in it.
+        assert_eq!(read(&bytes[..4 * MIB], at_once), [0]);
+    }
 }
 
 const REGION: &[u8] = include_bytes!("golden/two_cores.region");

@@ -8,6 +8,11 @@ const MAGIC: &[u8; 4] = b"AFT\xf1";
 const FRAME_MAX: usize = FRAME_HEAD_BYTES + PAYLOAD_BYTES_MAX as usize;
 /// Twice the largest frame, so that moving the rest to the front costs little.
 const BUFFER: usize = 2 * FRAME_MAX;
+/// What may be hashed for frames that turn out to be none: at once, and for each byte that is passed. Damage takes one byte for
+/// each, the damaged frame once. Who writes magics everywhere, each with the largest length, must not get that for each of them;
+/// a frame that stands behind so many may be passed over with them.
+const VAIN_MAX: usize = 16 * FRAME_MAX;
+const VAIN_BY_BYTE: usize = 16;
 
 /// A frame whose CRC is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,9 @@ pub struct Reader<R> {
     /// Of `start` in the file.
     offset: u64,
     exhausted: bool,
+    /// What may still be hashed in vain.
+    trust: usize,
+    work: u64,
 }
 
 impl<R: Read> Reader<R> {
@@ -63,6 +71,8 @@ impl<R: Read> Reader<R> {
             end: 0,
             offset: 0,
             exhausted: false,
+            trust: VAIN_MAX,
+            work: 0,
         }
     }
 
@@ -92,9 +102,8 @@ impl<R: Read> Reader<R> {
         let Some(length) = frame else {
             return Ok(None);
         };
-        let frame = &self.buffer[self.start..self.start + length];
-        self.start += length;
-        self.offset += length as u64;
+        self.pass(length);
+        let frame = &self.buffer[self.start - length..self.start];
         Ok(Some(Piece::Frame(Frame {
             kind: frame[4],
             core: u16::from_le_bytes([frame[6], frame[7]]),
@@ -115,20 +124,26 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         let length = FRAME_HEAD_BYTES + payload as usize;
-        if !self.fill(length)? {
+        if self.trust < length || !self.fill(length)? {
             return Ok(None);
         }
         let frame = &self.buffer[self.start..self.start + length];
         let mut crc = crc32fast::Hasher::new();
         crc.update(&frame[..16]);
         crc.update(&frame[FRAME_HEAD_BYTES..]);
-        Ok((crc.finalize() == u32_at(frame, 16)).then_some(length))
+        let right = crc.finalize() == u32_at(frame, 16);
+        if !right {
+            self.trust -= length;
+            self.work += length as u64;
+        }
+        Ok(right.then_some(length))
     }
 
     /// Whether there are this many bytes from `start` on.
     fn fill(&mut self, needed: usize) -> io::Result<bool> {
-        if self.end - self.start < needed && self.start > 0 {
+        if self.start + needed > self.buffer.len() && !self.exhausted {
             self.buffer.copy_within(self.start..self.end, 0);
+            self.work += (self.end - self.start) as u64;
             self.end -= self.start;
             self.start = 0;
         }
@@ -150,8 +165,18 @@ impl<R: Read> Reader<R> {
         // Without one, its first bytes may still be the last of the buffer.
         let kept = if self.exhausted { 0 } else { MAGIC.len() - 1 };
         let skipped = 1 + found.unwrap_or(rest.len().saturating_sub(kept));
-        self.start += skipped;
-        self.offset += skipped as u64;
+        self.pass(skipped);
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.offset += bytes as u64;
+        self.trust = (self.trust + VAIN_BY_BYTE * bytes).min(VAIN_MAX);
+    }
+
+    /// Bytes that were hashed for what is no frame, or moved: in proportion to what was read, whatever that says of itself.
+    pub const fn work(&self) -> u64 {
+        self.work
     }
 }
 
