@@ -80,8 +80,8 @@ struct Open {
     call: Call,
     /// Ticks in traced callees.
     inner: u64,
-    /// Events were lost while it was open: its EXIT may be among them.
-    unsure: bool,
+    /// Losses of its stack before it was entered. Since a later one its EXIT may be lost, too.
+    losses: u64,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +90,9 @@ struct Stack {
     /// Since when nothing of this task was lost, and the ticks of the outermost calls since then.
     since: Option<u64>,
     inner: u64,
+    losses: u64,
+    /// Of the losses of all stacks, those that it knows of.
+    known: u64,
 }
 
 /// Turns events into steps.
@@ -97,12 +100,21 @@ pub struct Calls<'t> {
     events: Events<'t>,
     stacks: FxHashMap<Task, Stack>,
     running: FxHashMap<u16, Task>,
+    /// Cores that run a task which may run on others.
+    moving: usize,
+    /// Losses that may be of every stack. Each learns of them when it is looked at: there may be as many losses as stacks.
+    losses: u64,
+    /// Open calls of all stacks.
+    open: usize,
     /// Decided before the next event is looked at.
     pending: std::collections::VecDeque<Step>,
 }
 
-/// Open calls that a hostile file can make a reader keep, for each task: the deepest go first. No recorder goes as deep.
+/// Open calls that a hostile file can make a reader keep, for each task. Those that are deeper are calls without an end, which
+/// nobody keeps. No recorder goes as deep.
 const DEEPEST: usize = 1 << 16;
+/// The same for all tasks together.
+const OPEN_MAX: usize = 1 << 20;
 /// Tasks that have a stack at the same time.
 const TASKS_MAX: usize = 1 << 16;
 
@@ -114,6 +126,9 @@ impl<'t> Calls<'t> {
             events,
             stacks: FxHashMap::default(),
             running: FxHashMap::default(),
+            moving: 0,
+            losses: 0,
+            open: 0,
             pending: std::collections::VecDeque::new(),
         }
     }
@@ -199,12 +214,11 @@ impl<'t> Calls<'t> {
             self.lose(task);
         }
         if self.stacks.len() >= TASKS_MAX && !self.stacks.contains_key(&task) {
-            self.stacks.retain(|_, stack| !stack.open.is_empty());
-            if self.stacks.len() >= TASKS_MAX {
-                self.stacks.clear();
-            }
+            self.forget(time);
         }
         let stack = self.stacks.entry(task).or_default();
+        stack.learn(self.losses);
+        let open = stack.open.len();
         let call = Call {
             core,
             task,
@@ -218,14 +232,19 @@ impl<'t> Calls<'t> {
             Some(Type::Function) => self.pending.push_back(Step::Function(call)),
             Some(Type::Entry) => {
                 stack.since.get_or_insert(time);
-                if stack.open.len() < DEEPEST {
+                let kept = open < DEEPEST && self.open < OPEN_MAX;
+                if kept {
                     stack.open.push(Open {
                         call,
                         inner: 0,
-                        unsure: false,
+                        losses: stack.losses,
                     });
+                    self.open += 1;
                 }
-                self.pending.push_back(Step::Enter(call));
+                self.pending.push_back(match kept {
+                    true => Step::Enter(call),
+                    false => Step::Function(call),
+                });
             }
             Some(Type::Exit) => {
                 let steps = &mut self.pending;
@@ -235,13 +254,16 @@ impl<'t> Calls<'t> {
                         step => step,
                     });
                 });
+                self.open -= open - stack.open.len();
             }
             Some(Type::Task) => {
                 let next = match event.upper() {
                     0 => Task::Core(core),
                     id => Task::Id(id),
                 };
+                let moves = |task: &Task| usize::from(matches!(task, Task::Id(_)));
                 self.running.insert(core, next);
+                self.moving = self.moving + moves(&next) - moves(&task);
                 self.pending.push_back(Step::Switch(core, time, next));
             }
             _ => self.pending.push_back(Step::Other(item)),
@@ -251,29 +273,50 @@ impl<'t> Calls<'t> {
 
     /// What the core ran may have returned and called anything; so may every task, where tasks change.
     fn lose(&mut self, task: Task) {
-        let one = [task];
-        let all: Vec<Task>;
-        let unsure: &[Task] = match task {
-            Task::Core(_) if self.running.values().all(|t| matches!(t, Task::Core(_))) => &one,
-            _ => {
-                all = self.stacks.keys().copied().collect();
-                &all
+        match task {
+            Task::Core(_) if self.moving == 0 => {
+                if let Some(stack) = self.stacks.get_mut(&task) {
+                    stack.lose();
+                }
             }
-        };
-        for task in unsure {
-            if let Some(stack) = self.stacks.get_mut(task) {
-                stack.since = None;
-                stack.inner = 0;
-                stack.open.iter_mut().for_each(|open| open.unsure = true);
-            }
+            _ => self.losses += 1,
         }
+    }
+
+    /// Gives up stacks that are empty; all of them, where that is not enough to go on for long.
+    fn forget(&mut self, time: u64) {
+        self.stacks.retain(|_, stack| !stack.open.is_empty());
+        if self.stacks.len() <= TASKS_MAX / 2 {
+            return;
+        }
+        for (_, stack) in self.stacks.drain() {
+            let open = stack.open.into_iter().rev();
+            self.pending
+                .extend(open.map(|open| Step::Abandoned(open.call, time)));
+        }
+        self.open = 0;
     }
 }
 
 impl Stack {
+    fn lose(&mut self) {
+        self.since = None;
+        self.inner = 0;
+        self.losses += 1;
+    }
+
+    /// Of losses that may be of every stack.
+    fn learn(&mut self, losses: u64) {
+        if self.known < losses {
+            self.known = losses;
+            self.lose();
+        }
+    }
+
     /// `exit` has the EXIT's core, time and callsite.
     fn leave(&mut self, exit: Call, duration: u32, mut say: impl FnMut(Step)) {
         let is_whole = |open: &Open| exit.time.wrapping_sub(open.call.time) as u32 == duration;
+        let losses = self.losses;
         let same = |open: &&Open| open.call.callsite == exit.callsite;
         // Durations tell apart calls of one function; where nothing was lost, the order of the events does.
         let found = self
@@ -283,7 +326,7 @@ impl Stack {
             .or_else(|| {
                 self.open
                     .iter()
-                    .rposition(|open| same(&open) && !open.unsure)
+                    .rposition(|open| same(&open) && open.losses == losses)
             });
         let Some(found) = found else {
             self.leave_unseen(exit, duration, say);

@@ -1,5 +1,6 @@
 //! The second pass over a trace: the events of all cores in the order of their time, a piece of each core held at a time.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -53,6 +54,10 @@ impl<'t> Cursor<'t> {
             next: None,
             time: 0,
         }
+    }
+
+    fn time_of_next(&self) -> Option<u64> {
+        self.next.map(|_| self.time)
     }
 
     pub(super) fn advance(&mut self, file: &File) -> io::Result<()> {
@@ -147,12 +152,27 @@ fn in_order(events: &mut [u8]) {
 /// The events of a trace in the order of their time.
 pub struct Events<'t> {
     file: &'t File,
+    /// In the order of their cores.
     cursors: Vec<Cursor<'t>>,
+    /// Of the cursors that have an event its time, where they are many.
+    order: Option<BTreeSet<(u64, usize)>>,
 }
 
+/// Of so many cores each is looked at for the next event, which is quicker than to keep their order. A file may name 65,536.
+const CORES_FEW: usize = 64;
+
 impl<'t> Events<'t> {
-    pub(super) const fn new(file: &'t File, cursors: Vec<Cursor<'t>>) -> Self {
-        Self { file, cursors }
+    pub(super) fn new(file: &'t File, cursors: Vec<Cursor<'t>>) -> Self {
+        let order = (cursors.len() > CORES_FEW).then(|| {
+            let all = cursors.iter().enumerate();
+            all.filter_map(|(index, cursor)| Some((cursor.time_of_next()?, index)))
+                .collect()
+        });
+        Self {
+            file,
+            cursors,
+            order,
+        }
     }
 
     /// The next one.
@@ -164,25 +184,45 @@ impl<'t> Events<'t> {
         reason = "errors stand outside, so that `?` works"
     )]
     pub fn next(&mut self) -> io::Result<Option<Item>> {
+        let first = match &self.order {
+            Some(order) => order.first().map(|(_, index)| *index),
+            None => self.earliest(),
+        };
+        first.map_or(Ok(None), |index| self.take(index))
+    }
+
+    fn earliest(&self) -> Option<usize> {
         let mut first: Option<(u64, usize)> = None;
         for (index, cursor) in self.cursors.iter().enumerate() {
             if cursor.next.is_some() && first.is_none_or(|(earliest, _)| cursor.time < earliest) {
                 first = Some((cursor.time, index));
             }
         }
-        let Some((_, index)) = first else {
-            return Ok(None);
-        };
+        first.map(|(_, index)| index)
+    }
+
+    fn take(&mut self, index: usize) -> io::Result<Option<Item>> {
         let cursor = &mut self.cursors[index];
+        let before = cursor.time_of_next();
         let item = cursor.next;
         cursor.advance(self.file)?;
+        if let Some(order) = &mut self.order {
+            before.map(|time| order.remove(&(time, index)));
+            cursor
+                .time_of_next()
+                .map(|time| order.insert((time, index)));
+        }
         Ok(item)
+    }
+
+    fn of_core(&self, core: u16) -> Option<usize> {
+        self.cursors.binary_search_by_key(&core, |c| c.core).ok()
     }
 
     /// What follows on this core.
     #[must_use]
     pub fn peek(&self, core: u16) -> Option<Item> {
-        self.cursors.iter().find(|c| c.core == core)?.next
+        self.cursors[self.of_core(core)?].next
     }
 
     /// Takes what follows on this core.
@@ -190,11 +230,9 @@ impl<'t> Events<'t> {
     /// # Errors
     /// The system cannot read the file any more.
     pub fn next_of(&mut self, core: u16) -> io::Result<Option<Item>> {
-        let Some(cursor) = self.cursors.iter_mut().find(|c| c.core == core) else {
-            return Ok(None);
-        };
-        let item = cursor.next;
-        cursor.advance(self.file)?;
-        Ok(item)
+        match self.of_core(core) {
+            Some(index) => self.take(index),
+            None => Ok(None),
+        }
     }
 }

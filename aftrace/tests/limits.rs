@@ -1,0 +1,183 @@
+//! What a hostile file can make a reader of calls keep, and look at for each event: as much as the limits say, whatever it holds.
+
+mod kernel;
+
+use aarch64_ftrace::trace::{FrameKind, NO_CORE, Type, events_head};
+use aftrace::trace::calls::{Calls, Return, Step};
+use aftrace::trace::file::Trace;
+use aftrace::trace::ram::FrameWriter;
+use kernel::{callsite, event, header};
+
+/// Frames of events: the core, how many were lost before, what and when, the number of the function or task.
+type Frame = (u16, u64, Vec<(Type, u64, u32)>);
+
+fn trace(frames: &[Frame]) -> Trace {
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let header = header(1).to_bytes();
+    out.frame(FrameKind::Header, NO_CORE, &[&header])
+        .expect("memory");
+    let mut first = 0;
+    for (core, lost, events) in frames {
+        // A frame has no more.
+        for (index, part) in events.chunks(1 << 15).enumerate() {
+            let bytes: Vec<u8> = part
+                .iter()
+                .flat_map(|&(kind, time, what)| {
+                    let at = if kind == Type::Task { 0 } else { callsite(0) };
+                    event(kind, time, at, what).to_bytes()
+                })
+                .collect();
+            let lost = if index == 0 { *lost } else { 0 };
+            let head = events_head(first + lost, lost);
+            out.frame(FrameKind::Events, *core, &[&head, &bytes])
+                .expect("memory");
+            first += lost + part.len() as u64;
+        }
+    }
+    kernel::opened(&bytes)
+}
+
+/// Entered, given up, with no end; and what is open at the end. Who keeps a stack by the steps has no more than that.
+fn count(trace: &Trace) -> ([u64; 3], u64) {
+    let mut calls = Calls::new(trace.play(None).expect("a file"));
+    let (mut counts, mut returned) = ([0; 3], 0);
+    while let Some(step) = calls.next().expect("a file") {
+        match step {
+            Step::Enter(_) => counts[0] += 1,
+            Step::Leave(leave) if leave.entered => returned += 1,
+            Step::Abandoned(..) => counts[1] += 1,
+            Step::Function(_) => counts[2] += 1,
+            _ => {}
+        }
+    }
+    let open = calls.unfinished().len() as u64;
+    assert_eq!(
+        counts[0] - counts[1] - returned,
+        open,
+        "another stack than the steps say"
+    );
+    (counts, open)
+}
+
+fn returns(frames: &[Frame]) -> Vec<Return> {
+    let trace = trace(frames);
+    let mut calls = Calls::new(trace.play(None).expect("a file"));
+    let mut returns = Vec::new();
+    while let Some(step) = calls.next().expect("a file") {
+        if let Step::Leave(leave) = step {
+            returns.push(leave);
+        }
+    }
+    returns
+}
+
+#[test]
+fn calls_deeper_than_any_are_calls_without_an_end() {
+    const EVENTS: u64 = 70_000;
+    const DEEPEST: u64 = 65_536;
+    let nest = |task: u32| {
+        let from = u64::from(task) * EVENTS;
+        let calls = (0..EVENTS).map(|at| (Type::Entry, from + at, 0));
+        std::iter::once((Type::Task, from, task))
+            .chain(calls)
+            .collect()
+    };
+    let (counts, open) = count(&trace(&[(0, 0, nest(1))]));
+    assert_eq!((counts, open), ([DEEPEST, 0, EVENTS - DEEPEST], DEEPEST));
+    // All tasks together.
+    let frames: Vec<Frame> = (1..18).map(|task| (0, 0, nest(task))).collect();
+    let (counts, open) = count(&trace(&frames));
+    assert_eq!((counts[0], open), (16 * DEEPEST, 16 * DEEPEST));
+    assert_eq!(counts[2], 17 * EVENTS - 16 * DEEPEST);
+}
+
+/// Those that have returned, or were given up, are not kept.
+#[test]
+fn any_number_of_calls_has_an_end() {
+    const CALLS: u64 = (1 << 20) + 10;
+    let calls = (0..CALLS / 2).flat_map(|n| {
+        let at = 10 * n;
+        // The inner one is given up when the outer one returns.
+        [
+            (Type::Entry, at, 0),
+            (Type::Entry, at + 1, 0),
+            (Type::Exit, at + 5, 5),
+        ]
+    });
+    let (counts, open) = count(&trace(&[(0, 0, calls.collect())]));
+    assert_eq!((counts, open), ([CALLS, CALLS / 2, 0], 0));
+}
+
+#[test]
+fn more_tasks_than_any_give_up_their_calls() {
+    let tasks = 3 << 16;
+    let events = (1..=tasks).flat_map(|task| {
+        let at = u64::from(task);
+        [(Type::Task, at, task), (Type::Entry, at, 0)]
+    });
+    let (counts, open) = count(&trace(&[(0, 0, events.collect())]));
+    assert_eq!((counts[0], counts[2]), (u64::from(tasks), 0));
+    assert!(counts[1] > 0 && open <= 1 << 16, "{open}");
+}
+
+/// Where tasks move between cores, what one core has lost may be the end of any call.
+#[test]
+fn a_loss_of_one_core_is_learnt_by_the_tasks_of_all() {
+    let other = |lost| (1, lost, vec![(Type::Task, 20, 8), (Type::Entry, 25, 0)]);
+    // Its EXIT says another duration than what passed.
+    let first: Frame = (
+        0,
+        0,
+        vec![
+            (Type::Task, 1, 7),
+            (Type::Entry, 10, 0),
+            (Type::Exit, 30, 5),
+        ],
+    );
+    let entered = |lost| returns(&[first.clone(), other(lost)])[0].entered;
+    assert!(entered(0));
+    assert!(!entered(3));
+    // What is entered later is sure again.
+    let mut later = first.clone();
+    later.2[1].1 = 28;
+    assert!(returns(&[later, other(3)])[0].entered);
+}
+
+/// Of few cores and of many the events come in the order of their time.
+#[test]
+fn events_of_many_cores_come_in_order() {
+    for cores in [3_u16, 64, 65, 400] {
+        let mut all = Vec::new();
+        let frames: Vec<Frame> = (0..cores)
+            .map(|core| {
+                let step = 1 + u64::from(core) * 7919 % 97;
+                let times = (1..50).map(|n| n * step);
+                all.extend(times.clone().map(|time| (time, core)));
+                (
+                    core,
+                    0,
+                    times.map(|time| (Type::Function, time, 0)).collect(),
+                )
+            })
+            .collect();
+        all.sort_unstable();
+        let trace = trace(&frames);
+        let mut events = trace.play(None).expect("a file");
+        let mut played = Vec::new();
+        while let Some(item) = events.next().expect("a file") {
+            played.push((item.event.time(), item.core));
+            // What is taken of a core out of turn is not played again.
+            if played.len() % 10 == 0
+                && let Some(next) = events.peek(cores / 2)
+            {
+                let taken = events.next_of(cores / 2).expect("a file");
+                assert_eq!(taken, Some(next));
+                played.push((next.event.time(), next.core));
+            }
+        }
+        assert_eq!(events.peek(cores), None);
+        played.sort_unstable();
+        assert_eq!(played, all, "{cores}");
+    }
+}
