@@ -181,3 +181,33 @@ fn events_of_many_cores_come_in_order() {
         assert_eq!(played, all, "{cores}");
     }
 }
+
+/// With a right CRC, and not what its kind says: named by its offset, and all else is there.
+#[test]
+fn a_frame_that_does_not_fit_its_kind_is_named() {
+    let kinds = [
+        (FrameKind::Events, 16 + 2 * 16 + 5),
+        (FrameKind::Events, 15),
+        (FrameKind::Counts, 39),
+        (FrameKind::Tasks, 7),
+        (FrameKind::Symbols, 13),
+        (FrameKind::Header, 255),
+    ];
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let mut offset = 24 + 256;
+    let mut malformed = Vec::new();
+    out.frame(FrameKind::Header, NO_CORE, &[&header(1).to_bytes()])
+        .expect("memory");
+    for (kind, length) in kinds {
+        out.frame(kind, 0, &[&vec![1; length]]).expect("memory");
+        malformed.push(offset as u64);
+        offset += 24 + length;
+    }
+    let good = event(Type::Function, 1, callsite(0), 0).to_bytes();
+    out.frame(FrameKind::Events, 0, &[&events_head(0, 0), &good])
+        .expect("memory");
+    let trace = kernel::opened(&bytes);
+    assert_eq!((trace.malformed, trace.damage.len()), (malformed, 0));
+    assert_eq!(trace.cores[&0].events, 1);
+}

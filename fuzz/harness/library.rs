@@ -31,7 +31,12 @@ pub fn header(data: &[u8]) -> bool {
             continue;
         };
         accepted = true;
-        assert!(header.build_id().len() <= 32);
+        assert_eq!(header.build_id().len(), header.build_id_len as usize);
+        // The low bits tell every address of the text.
+        for at in [0, header.text_bytes - 1] {
+            let at = header.text_start.wrapping_add(at);
+            assert_eq!(header.text_address(at as u32), at);
+        }
         for low in [
             0,
             1,

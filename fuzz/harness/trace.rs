@@ -1,7 +1,8 @@
 //! Harness of the library's readers of regions, frames and byte stuffing.
 
 use aarch64_ftrace::trace::{
-    CobsEncoder, FRAME_HEAD_BYTES, Frame, FrameError, FrameKind, Region, cobs_decode, frame_head,
+    CobsEncoder, FRAME_HEAD_BYTES, Frame, FrameError, FrameKind, PAYLOAD_BYTES_MAX, Region,
+    cobs_decode, frame_head,
 };
 
 use super::repair;
@@ -70,6 +71,8 @@ fn one_frame(bytes: &[u8]) -> bool {
         Err(error) => {
             if let FrameError::Short { needed } = error {
                 assert!(needed > bytes.len(), "nothing is missing");
+                let most = FRAME_HEAD_BYTES + PAYLOAD_BYTES_MAX as usize;
+                assert!(needed <= most, "more than a frame is waited for");
             }
             let _ = error.to_string();
             false
