@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use aarch64_ftrace::names::format::{FIRST_RULE, MAX_RULES, STACK};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 type Pair = (u16, u16);
 
@@ -32,7 +32,7 @@ pub(crate) fn compress<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Compressed 
         texts,
     };
     for text in 0..state.texts.len() {
-        state.count(text, 1);
+        state.count(text, Change::First);
     }
     let seeds: Vec<Pair> = state.pairs.keys().copied().collect();
     for pair in seeds {
@@ -71,6 +71,17 @@ struct Occurrences {
     texts: Vec<usize>,
 }
 
+/// Why the pairs of a text are counted.
+#[derive(Clone, Copy)]
+enum Change {
+    /// For the first time.
+    First,
+    /// Taken away, before it is rewritten.
+    Before,
+    /// Added again, rewritten with this symbol: no other pair is new to it.
+    After(u16),
+}
+
 struct State {
     texts: Vec<Vec<u16>>,
     pairs: FxHashMap<Pair, Occurrences>,
@@ -79,8 +90,8 @@ struct State {
 }
 
 impl State {
-    /// Adds the pairs of one text to the counts, or with -1 takes them away. Overlapping ones (`aaa`) count once.
-    fn count(&mut self, text: usize, sign: isize) {
+    /// Adds the pairs of one text to the counts, or takes them away. Overlapping ones (`aaa`) count once.
+    fn count(&mut self, text: usize, change: Change) {
         let symbols = &self.texts[text];
         let mut last = None;
         for (at, pair) in symbols.windows(2).enumerate() {
@@ -91,8 +102,13 @@ impl State {
             }
             last = Some((at, pair));
             let known = self.pairs.entry(pair).or_default();
+            let (sign, is_new) = match change {
+                Change::First => (1, true),
+                Change::Before => (-1, false),
+                Change::After(symbol) => (1, pair.0 == symbol || pair.1 == symbol),
+            };
             known.count = known.count.saturating_add_signed(sign);
-            if sign > 0 && known.texts.last() != Some(&text) {
+            if is_new && known.texts.last() != Some(&text) {
                 known.texts.push(text);
             }
         }
@@ -125,11 +141,13 @@ impl State {
         };
         known.texts.sort_unstable();
         known.texts.dedup();
+        // No other pair becomes more frequent. Each once: the heap would otherwise hold one entry for each place.
+        let mut raised: FxHashSet<Pair> = FxHashSet::default();
         for text in known.texts {
             if !self.texts[text].windows(2).any(|w| (w[0], w[1]) == pair) {
                 continue;
             }
-            self.count(text, -1);
+            self.count(text, Change::Before);
             let old = std::mem::take(&mut self.texts[text]);
             let mut new = Vec::with_capacity(old.len());
             let mut at = 0;
@@ -143,16 +161,13 @@ impl State {
                 }
             }
             self.texts[text] = new;
-            self.count(text, 1);
-            let changed: Vec<Pair> = self.texts[text]
-                .windows(2)
-                .map(|w| (w[0], w[1]))
-                .filter(|w| w.0 == symbol || w.1 == symbol)
-                .collect();
-            for pair in changed {
-                self.offer(pair);
-            }
+            self.count(text, Change::After(symbol));
+            let pairs = self.texts[text].windows(2).map(|w| (w[0], w[1]));
+            raised.extend(pairs.filter(|w| w.0 == symbol || w.1 == symbol));
         }
         self.pairs.remove(&pair);
+        for pair in raised {
+            self.offer(pair);
+        }
     }
 }
