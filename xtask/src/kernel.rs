@@ -101,12 +101,17 @@ pub fn target_dir() -> PathBuf {
     repo().join("target/kernels")
 }
 
+/// Below it, the folder of each target: cargo locks one while it builds, and so two targets are built at the same time.
+pub(crate) fn folder(target: Target) -> PathBuf {
+    target_dir().join(target.to_string())
+}
+
 /// `cargo SUBCOMMAND --target TRIPLE` with build-std.
 ///
 /// # Errors
 /// When the toolchain has no rust-src.
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, target: Target) -> Result<Command> {
-    cargo_in(toolchain, subcommand, target, &target_dir())
+    cargo_in(toolchain, subcommand, target, &folder(target))
 }
 
 pub(crate) fn cargo_in(

@@ -122,7 +122,7 @@ pub fn build(
     };
     let mut kernels = Vec::new();
     for binaries in binaries.chunks(at_once) {
-        let folder = kernel::target_dir().join(variant.folder());
+        let folder = kernel::folder(target).join(variant.folder());
         let mut command = kernel::cargo_in(toolchain, subcommand, target, &folder)?;
         if !variant.rustflags().is_empty() {
             let flags = serde_json::to_string(variant.rustflags())?;

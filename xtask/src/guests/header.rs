@@ -11,9 +11,14 @@ use crate::variant::Variant;
 /// Every guest runs on each of these, unless it says otherwise.
 pub const CPUS: [&str; 4] = ["cortex-a53", "cortex-a72", "neoverse-n1", "max"];
 
-/// Not optimised, on the first and the last of them: the models differ in instructions and system registers, which are in asm,
-/// the same in every profile.
-const DEV_CPUS: [&str; 2] = [CPUS[0], CPUS[3]];
+/// Not optimised, on one of them for each target: the models differ in instructions and system registers, which are in asm, the
+/// same in every profile.
+fn dev_cpu(target: Target) -> &'static str {
+    match target {
+        Target::Softfloat => CPUS[0],
+        Target::Hardfloat => CPUS[3],
+    }
+}
 
 /// Time limit of a long run.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
@@ -141,13 +146,13 @@ impl Header {
 
     /// The CPU models that it boots on: a variant on `max` alone where that is among them.
     #[must_use]
-    pub fn cpus_for(&self, variant: Variant, profile: Profile) -> Vec<&str> {
+    pub fn cpus_for(&self, variant: Variant, target: Target, profile: Profile) -> Vec<&str> {
         let all = || self.cpus.iter().map(String::as_str);
         let is_max = |cpu: &&str| cpu.split('/').next() == Some("max");
         if variant != Variant::Plain && all().any(|cpu| is_max(&cpu)) {
             all().filter(is_max).collect()
-        } else if profile == Profile::Dev && self.cpus == CPUS {
-            DEV_CPUS.to_vec()
+        } else if profile == Profile::Dev && all().any(|cpu| cpu == dev_cpu(target)) {
+            vec![dev_cpu(target)]
         } else {
             all().collect()
         }
@@ -222,17 +227,30 @@ mod tests {
         assert_eq!(header.targets, [Target::Hardfloat]);
         assert_eq!(header.variants, [Variant::Plain, Variant::High]);
         assert_eq!(
-            header.cpus_for(Variant::Plain, Profile::Dev),
+            header.cpus_for(Variant::Plain, Target::Softfloat, Profile::Dev),
             ["max", "neoverse-n1"]
         );
-        assert_eq!(header.cpus_for(Variant::High, Profile::Release), ["max"]);
-        assert_eq!(
-            Header::default().cpus_for(Variant::Bti, Profile::Release),
-            ["max"]
-        );
-        let default = Header::default();
-        assert_eq!(default.cpus_for(Variant::Plain, Profile::Release), CPUS);
-        assert_eq!(default.cpus_for(Variant::Plain, Profile::Dev), DEV_CPUS);
+        for (variant, target, profile, expected) in [
+            (
+                Variant::Bti,
+                Target::Softfloat,
+                Profile::Release,
+                &CPUS[3..],
+            ),
+            (
+                Variant::Plain,
+                Target::Softfloat,
+                Profile::Release,
+                &CPUS[..],
+            ),
+            (Variant::Plain, Target::Softfloat, Profile::Dev, &CPUS[..1]),
+            (Variant::Plain, Target::Hardfloat, Profile::Dev, &CPUS[3..]),
+        ] {
+            assert_eq!(
+                Header::default().cpus_for(variant, target, profile),
+                expected
+            );
+        }
         assert_eq!(header.profiles, [Profile::ReleaseLto]);
         assert_eq!((header.cores, header.qemu, header.exit), (2, 9, 3));
         let machine = header.machine("max");

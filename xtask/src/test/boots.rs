@@ -46,7 +46,7 @@ pub fn elf(tally: &mut Tally, toolchain: &Toolchain) {
         tally.fail("kernel files: empty set");
         return;
     }
-    for target in Target::ALL {
+    tally.lanes(&Target::ALL, |tally, &target| {
         for profile in [Profile::Dev, Profile::Release, Profile::ReleaseLto] {
             for names in &groups {
                 // Link-time optimisation takes its time with each: hello and demo, without an allocator and with one, are
@@ -59,7 +59,7 @@ pub fn elf(tally: &mut Tally, toolchain: &Toolchain) {
                 files_hold(tally, toolchain, &names, target, profile);
             }
         }
-    }
+    });
 }
 
 fn files_hold(
@@ -161,7 +161,7 @@ pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>, long: bool) 
         tally.fail("guest kernels: empty set");
         return;
     }
-    for target in Target::ALL {
+    tally.lanes(&Target::ALL, |tally, &target| {
         for profile in [Profile::Dev, Profile::Release, Profile::ReleaseLto] {
             let wanted: Vec<&Guest> = chosen
                 .iter()
@@ -177,7 +177,7 @@ pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>, long: bool) 
                 matrix(tally, ready, wanted, target, profile, Variant::Plain);
             }
         }
-    }
+    });
     for variant in Variant::OTHERS {
         let wanted: Vec<&Guest> = chosen
             .iter()
@@ -230,7 +230,7 @@ fn matrix(
             tally.fail(format!("{} {target} {profile}: not built", guest.name));
             continue;
         };
-        for cpu in guest.header.cpus_for(variant, profile) {
+        for cpu in guest.header.cpus_for(variant, target, profile) {
             let job = Job {
                 guest,
                 kernel,

@@ -72,7 +72,7 @@ pub fn clippy(tally: &mut Tally, toolchain: &Toolchain) {
         tally.skip("clippy, kernels", why);
         return;
     }
-    for target in Target::ALL {
+    tally.lanes(&Target::ALL, |tally, &target| {
         tally.step(&format!("clippy, library and kernels, {target}"), || {
             for group in kernel::groups(&kernel::packages()?) {
                 let mut command = kernel::cargo(toolchain, "clippy", target)?;
@@ -84,7 +84,7 @@ pub fn clippy(tally: &mut Tally, toolchain: &Toolchain) {
             }
             Ok(())
         });
-    }
+    });
     clippy_boards(tally, toolchain);
 }
 

@@ -20,7 +20,7 @@ use crate::setup::Ready;
 use crate::ui::{heading, say, took};
 use crate::{emu_check, litmus};
 
-/// Boots at the same time.
+/// Works at the same time: boots of one part, or targets with a folder of their own.
 const AT_ONCE: usize = 2;
 
 /// A group of checks that can be run alone.
@@ -100,14 +100,31 @@ impl Options {
 }
 
 /// Counts, and what went wrong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally {
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<(String, String)>,
+    /// How many of [`steps`](Self::steps) at the same time.
+    at_once: usize,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::of(AT_ONCE)
+    }
 }
 
 impl Tally {
+    fn of(at_once: usize) -> Self {
+        Self {
+            passed: 0,
+            failed: Vec::new(),
+            skipped: Vec::new(),
+            at_once,
+        }
+    }
+
     /// Counts one that passed.
     pub fn pass(&mut self, count: usize) {
         self.passed += count;
@@ -137,10 +154,11 @@ impl Tally {
         name: impl Fn(&T) -> String + Sync,
         check: impl Fn(&T) -> Result<()> + Sync,
     ) {
+        let at_once = self.at_once;
         let shared = Mutex::new(self);
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
-            for _ in 0..AT_ONCE {
+            for _ in 0..at_once {
                 scope.spawn(|| {
                     while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let start = Instant::now();
@@ -151,6 +169,36 @@ impl Tally {
                 });
             }
         });
+    }
+
+    /// Work that shares nothing, each beside the others and in itself one step after the other: rustc leaves a core idle for
+    /// a third of a build.
+    pub fn lanes<T: Sync>(&mut self, lanes: &[T], work: impl Fn(&mut Self, &T) + Sync) {
+        let work = &work;
+        thread::scope(|scope| {
+            let running: Vec<_> = lanes
+                .iter()
+                .map(|lane| {
+                    scope.spawn(move || {
+                        let mut tally = Self::of(1);
+                        work(&mut tally, lane);
+                        tally
+                    })
+                })
+                .collect();
+            for lane in running {
+                match lane.join() {
+                    Ok(tally) => self.add(tally),
+                    Err(_) => self.fail("a thread of the tests panicked"),
+                }
+            }
+        });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
     }
 
     /// Counts and prints a check that began at `start`.
@@ -256,6 +304,22 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_lane_counts_and_none_is_lost() {
+        let mut tally = Tally::default();
+        tally.pass(1);
+        tally.lanes(&[1, 2, 3], |tally, &lane| {
+            tally.pass(lane);
+            match lane {
+                1 => tally.skip("a", "old QEMU"),
+                2 => tally.fail("broken"),
+                _ => panic!("on purpose"),
+            }
+        });
+        assert_eq!(tally.line(), "4 passed, 2 failed, 1 skipped");
+        assert_eq!(tally.failed, ["broken", "a thread of the tests panicked"]);
+    }
 
     #[test]
     fn the_closing_line_has_the_form_that_is_read() {
