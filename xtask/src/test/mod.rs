@@ -289,7 +289,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Boards => boards::check(&mut tally, ready),
             Part::Demo => sessions::check(&mut tally, ready),
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
-            Part::Readers => readers::check(&mut tally),
+            Part::Readers => readers::check(&mut tally, ready),
             Part::Command => command::check(&mut tally, ready),
         }
         let name = part

@@ -16,7 +16,7 @@ pub const NAME: &str = "trace";
 /// What it takes.
 pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | count | proof
       | record GLOB.. | record off | dump [EVENTS] | panic
-      | graph GLOB.. | graph [LINES] | graph off | profile GLOB.. | profile | profile off
+      | graph GLOB.. | graph [LINES] | graph off | send | profile GLOB.. | profile | profile off
       | cover GLOB.. | cover | cover off";
 /// Lines of the live trace, or of a list, that are printed at a time.
 pub const LINES: usize = 16;
@@ -45,6 +45,7 @@ pub fn run(arguments: &[&str]) -> Answer {
                 .parse()
                 .map_err(|_| "dump takes a number".to_string())?,
         ),
+        ["send"] => tracing::send::send().map_err(|error| error.to_string()),
         ["graph", arguments @ ..] => timing::graph(arguments),
         ["profile", arguments @ ..] => timing::profile(arguments),
         ["cover", arguments @ ..] => cover::run(arguments),

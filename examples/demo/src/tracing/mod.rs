@@ -3,6 +3,7 @@
 pub mod graph;
 pub mod proof;
 pub mod ring;
+pub mod send;
 
 use crate::sched;
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
@@ -12,7 +13,7 @@ use aarch64_ftrace::{
 use aarch64_ftrace::{Platform, Profile, ReturnFrame, ReturnStack};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use ring::{Event, Hits, Ring};
 use virt::{cores, irq, mmu, timer};
 
@@ -111,6 +112,7 @@ pub fn graph(patterns: &[&str]) -> Result<Applied, RecordError> {
     RECORDER.switch(false)?;
     let applied = trace(ops, patterns);
     irq::masked(|| RECORDER.reset(0))?;
+    RETURNS.store(true, Ordering::Relaxed);
     RECORDER.switch(true)?;
     // What comes first belongs to the shell.
     RECORDER.task_switch(sched::current() as u32);
@@ -126,9 +128,12 @@ pub fn graph_off() -> Result<Applied, RecordError> {
     Ok(FTRACE.unregister(RECORDER.graph_ops()?)?)
 }
 
+/// Calls that return may be recorded: also when no more are entered, until all that were have returned, whenever that is.
+static RETURNS: AtomicBool = AtomicBool::new(false);
+
 /// The scheduler gives the core to this task. Said in the recording where it is of entries and exits, whose tasks matter.
 pub fn switched_task(task: usize) {
-    if RECORDER.graph_ops().is_ok_and(Ops::is_registered) {
+    if RETURNS.load(Ordering::Relaxed) {
         RECORDER.task_switch(task as u32);
     }
 }

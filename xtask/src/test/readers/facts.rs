@@ -63,9 +63,11 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn new(name: &'static str, path: &Path) -> Result<Self> {
-        let trace = Trace::open(path)?;
-        let symbols = Symbols::of_trace(&trace);
+    /// What aftrace finds in the trace.
+    ///
+    /// # Errors
+    /// It does not agree with itself.
+    pub fn new(name: &'static str, trace: Trace, symbols: Symbols) -> Result<Self> {
         let mut sample = Self {
             name,
             calls: Vec::new(),
@@ -221,7 +223,9 @@ pub fn samples(folder: &Path) -> Result<Vec<Sample>> {
     for (name, bytes) in [("a whole trace", whole()), ("a trace with gaps", gaps())] {
         let path = traces.join(format!("{}.aft", name.replace(' ', "-")));
         fs::write(&path, bytes)?;
-        samples.push(Sample::new(name, &path)?);
+        let trace = Trace::open(&path)?;
+        let symbols = Symbols::of_trace(&trace);
+        samples.push(Sample::new(name, trace, symbols)?);
     }
     let (whole, gaps) = (&samples[0], &samples[1]);
     // What the readers are to be tried with is there.

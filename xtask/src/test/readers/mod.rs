@@ -4,6 +4,7 @@
 mod babeltrace;
 mod facts;
 mod perfetto;
+mod real;
 mod trace_cmd;
 mod uftrace;
 
@@ -14,22 +15,24 @@ use anyhow::{Result, bail};
 
 use self::facts::Sample;
 use super::Tally;
-use crate::setup::setup_dir;
 use crate::setup::tools::{Debian, Tool};
-use crate::ui::{heading, say};
+use crate::setup::{Ready, setup_dir};
+use crate::ui::heading;
 
 /// Each reader on each trace.
-pub fn check(tally: &mut Tally) {
+pub fn check(tally: &mut Tally, ready: &Ready) {
     heading("readers of other programs");
     let folder = setup_dir().join("readers");
-    let samples = match fresh(&folder.join("traces")).and_then(|()| facts::samples(&folder)) {
-        Ok(samples) => samples,
-        Err(error) => {
-            say(format!("{error:#}"));
-            tally.fail("traces for the readers");
-            return;
-        }
-    };
+    let mut samples = Vec::new();
+    tally.step("traces made for the readers", || {
+        fresh(&folder.join("traces"))?;
+        samples.extend(facts::samples(&folder)?);
+        Ok(())
+    });
+    tally.step("traces of the demo kernel", || {
+        samples.extend(real::samples(ready, &folder)?);
+        Ok(())
+    });
     let debian = Debian::new(&folder);
     let readers: [Reader; 3] = [
         ("babeltrace2", "babeltrace2", babeltrace::check),
