@@ -10,7 +10,7 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, board, cycles, demo, emu_check, fuzz, litmus, setup, test, ui};
+use crate::{bench, board, cycles, demo, emu_check, fuzz, litmus, scale, setup, test, ui};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -59,6 +59,8 @@ enum Task {
     Cycles,
     /// Give every parser hostile inputs for some time (libFuzzer, fuzz/), and count them.
     Fuzz(fuzz::Options),
+    /// Measure aftrace on a large trace, beside uftrace and trace-cmd: events a second, and the most memory held.
+    Scale(scale::Options),
     /// Run every check; the last line counts them.
     Test(test::Options),
     /// Boot one kernel with this terminal as its console.
@@ -121,6 +123,7 @@ impl Cli {
             Task::Cycles => cycles::run(&setup::ready(self.way)?),
             Task::Litmus { name } => litmus::run(name.as_deref()),
             Task::Fuzz(options) => fuzz::run(&options),
+            Task::Scale(options) => scale::run(&options),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {
                 let machine = Machine {

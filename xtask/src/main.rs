@@ -13,6 +13,7 @@ mod kernel;
 mod litmus;
 mod proc;
 mod qemu;
+mod scale;
 mod setup;
 mod stable;
 mod test;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    if let Some(code) = stable::as_wrapper() {
+    if let Some(code) = stable::as_wrapper().or_else(scale::as_parent) {
         return code;
     }
     match cli::Cli::parse().run() {

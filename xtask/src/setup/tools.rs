@@ -77,6 +77,28 @@ impl Debian {
 }
 
 impl Tool {
+    /// To run it, without arguments.
+    ///
+    /// # Errors
+    /// Its libraries are gone.
+    pub fn command(&self) -> Result<Command> {
+        let mut command = Command::new(&self.program);
+        command.env("LC_ALL", "C").env("TZ", "UTC");
+        if let Some(root) = &self.root {
+            let libraries = libraries(root)?;
+            let joined = std::env::join_paths(&libraries)?;
+            command.env("LD_LIBRARY_PATH", joined);
+            for library in &libraries {
+                command.env("TRACEEVENT_PLUGIN_DIR", library.join("traceevent/plugins"));
+                command.env(
+                    "BABELTRACE_PLUGIN_PATH",
+                    library.join("babeltrace2/plugins"),
+                );
+            }
+        }
+        Ok(command)
+    }
+
     /// What it prints.
     ///
     /// # Errors
@@ -96,20 +118,8 @@ impl Tool {
     /// # Errors
     /// It fails or takes too long.
     pub fn run(&self, arguments: &[&str]) -> Result<proc::Captured> {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).env("LC_ALL", "C").env("TZ", "UTC");
-        if let Some(root) = &self.root {
-            let libraries = libraries(root)?;
-            let joined = std::env::join_paths(&libraries)?;
-            command.env("LD_LIBRARY_PATH", joined);
-            for library in &libraries {
-                command.env("TRACEEVENT_PLUGIN_DIR", library.join("traceevent/plugins"));
-                command.env(
-                    "BABELTRACE_PLUGIN_PATH",
-                    library.join("babeltrace2/plugins"),
-                );
-            }
-        }
+        let mut command = self.command()?;
+        command.args(arguments);
         let captured = proc::capture(&mut command, LIMIT)?;
         anyhow::ensure!(
             captured.ok,

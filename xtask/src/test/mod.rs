@@ -18,7 +18,7 @@ use clap::ValueEnum;
 
 use crate::setup::Ready;
 use crate::ui::{heading, say, took};
-use crate::{emu_check, litmus};
+use crate::{emu_check, litmus, scale};
 
 /// Works at the same time: boots of one part, or targets with a folder of their own.
 const AT_ONCE: usize = 2;
@@ -54,10 +54,12 @@ pub enum Part {
     Readers,
     /// The host's command on kernels that run, or no longer do.
     Command,
+    /// The host's command holds no more memory for more events.
+    Scale,
 }
 
 impl Part {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -72,6 +74,7 @@ impl Part {
         Self::EmuCheck,
         Self::Readers,
         Self::Command,
+        Self::Scale,
     ];
 }
 
@@ -231,7 +234,7 @@ impl Tally {
     }
 
     /// The closing lines.
-    fn close(&self) {
+    pub fn close(&self) {
         if !self.skipped.is_empty() {
             heading("skipped");
             for (what, why) in &self.skipped {
@@ -291,6 +294,7 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
             Part::Readers => readers::check(&mut tally, ready),
             Part::Command => command::check(&mut tally, ready),
+            Part::Scale => scale::check(&mut tally),
         }
         let name = part
             .to_possible_value()
