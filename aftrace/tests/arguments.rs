@@ -10,7 +10,7 @@ use aftrace::trace::filter::Filter;
 use aftrace::trace::replay::{Style, replay};
 use aftrace::trace::symbols::Symbols;
 use aftrace::trace::text;
-use kernel::{TEXT, callsite, entry, event, file, opened};
+use kernel::{TEXT, callsite, entry, event, file, opened, same};
 
 fn data(kind: u16, index: u8, value: u64) -> Event {
     Data { kind, index, value }.event(0, 12)
@@ -60,21 +60,6 @@ fn events() -> [Vec<Event>; 2] {
         leave(20_450, 0, 440, Some(1 << 63)),
     ];
     [first.concat(), second.concat()]
-}
-
-/// Compares with the golden file; or writes it, where that is asked for.
-fn same(name: &str, bytes: &[u8]) {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = folder.join("tests/golden").join(name);
-    if std::env::var_os("FTRACE_GOLDEN").is_some_and(|what| what == "write") {
-        std::fs::write(&path, bytes).expect("the folder is there");
-    }
-    let golden = std::fs::read(&path).expect("a golden file");
-    assert_eq!(
-        String::from_utf8_lossy(&golden),
-        String::from_utf8_lossy(bytes),
-        "{name}"
-    );
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn the_exit_code_tells_whole_from_damaged_from_foreign() {
     for verb in [
         &["replay"][..],
         &["report"],
+        &["graph"],
         &["info"],
         &["dump", "--chrome"],
         &["dump", "--folded"],

@@ -1,4 +1,4 @@
-//! Harness of the writers of other programs' files: whatever a trace holds, and whatever of it is wanted, they are written.
+//! Harness of the writers of other programs' files and of the call graph: whatever a trace holds, and whatever of it is wanted, they are written.
 
 use std::cell::RefCell;
 use std::{fs, io};
@@ -6,6 +6,8 @@ use std::{fs, io};
 use aftrace::trace::dump::{ctf, folded, fxt, perfetto, trace_dat, uftrace};
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
+use aftrace::trace::graph::{self, Style};
+use aftrace::trace::paths::Paths;
 use aftrace::trace::symbols::Symbols;
 use tempfile::TempDir;
 
@@ -44,6 +46,13 @@ fn write(trace: &Trace, folder: &std::path::Path, which: usize) -> io::Result<()
             let lines = folded::lines(trace, &symbols, &filter)?;
             // Without a line of any time there is nothing to draw, which is said.
             let _ = folded::flame_graph(&lines, "a <title>", io::sink());
+            let paths = Paths::new(trace, &symbols, &filter)?;
+            graph::write(&paths, &symbols, Style::default(), io::sink())?;
+            let style = Style {
+                short: true,
+                backtraces: 3,
+            };
+            graph::write_focus(&paths, "[a-m]*", &symbols, style, io::sink())?;
             return Ok(());
         }
         _ => trace_dat::write(trace, &symbols, &filter, folder, io::sink())?,

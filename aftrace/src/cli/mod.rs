@@ -7,6 +7,7 @@ mod console;
 mod dump;
 mod dump_ram;
 mod embed;
+mod graph;
 mod info;
 mod machine;
 mod names;
@@ -55,6 +56,7 @@ enum Task {
     Record(record::Record),
     Replay(replay::Replay),
     Report(report::Report),
+    Graph(graph::Graph),
     Dump(dump::Dump),
     Info(info::Info),
     Names(names::Names),
@@ -81,6 +83,7 @@ impl Arguments {
             Task::Record(verb) => verb.run(),
             Task::Replay(verb) => verb.run(),
             Task::Report(verb) => verb.run(),
+            Task::Graph(verb) => verb.run(),
             Task::Dump(verb) => verb.run(),
             Task::Info(verb) => verb.run(),
             Task::Names(verb) => verb.run(),

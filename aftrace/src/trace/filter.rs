@@ -262,9 +262,18 @@ impl Selection<'_> {
             Step::Leave(leave) if leave.entered => {
                 self.release(leave.call.task, leave.time);
                 let level = self.tasks.entry(leave.call.task).or_default().pop();
-                if level.is_some_and(|level| level.shown) && leave.duration >= self.filter.minimum {
-                    self.out.push_back(step);
+                let Some(level) = level.filter(|level| level.shown) else {
+                    return;
+                };
+                // By its EXIT a call may be longer or shorter than by the times; it has both brackets or none.
+                if let Some((call, entry)) = level.held {
+                    if leave.duration < self.filter.minimum {
+                        return;
+                    }
+                    self.long.add(entry);
+                    self.out.push_back(Step::Enter(call));
                 }
+                self.out.push_back(step);
             }
             Step::Leave(leave) => {
                 let level = self.level(&leave.call);

@@ -109,6 +109,25 @@ impl Row {
             .saturating_add(u128::from(ticks) * u128::from(ticks));
         self.histogram.add(ticks);
     }
+
+    /// Of two functions with one name.
+    fn merge(&mut self, other: Self) {
+        self.min = match (self.timed, other.timed) {
+            (_, 0) => self.min,
+            (0, _) => other.min,
+            _ => self.min.min(other.min),
+        };
+        self.max = self.max.max(other.max);
+        self.calls += other.calls;
+        self.timed += other.timed;
+        self.total = self.total.saturating_add(other.total);
+        self.own = self.own.saturating_add(other.own);
+        self.unfinished += other.unfinished;
+        self.squares = self.squares.saturating_add(other.squares);
+        for (bucket, calls) in other.histogram.0 {
+            *self.histogram.0.entry(bucket).or_default() += calls;
+        }
+    }
 }
 
 /// By what rows are ordered, the largest first.
@@ -169,10 +188,10 @@ impl Report {
                 by_callsite.entry(call.callsite).or_default().unfinished += 1;
             }
         }
-        let rows = by_callsite
-            .into_iter()
-            .map(|(low, row)| (symbols.name(low), row))
-            .collect();
+        let mut rows = BTreeMap::<String, Row>::new();
+        for (low, row) in by_callsite {
+            rows.entry(symbols.name(low)).or_default().merge(row);
+        }
         Ok(Self { rows })
     }
 

@@ -195,3 +195,18 @@ pub fn opened(bytes: &[u8]) -> aftrace::trace::file::Trace {
     std::io::Seek::rewind(&mut file).unwrap();
     aftrace::trace::file::Trace::index(file, |_| {}).unwrap()
 }
+
+/// Compares with the golden file; or writes it, where that is asked for.
+pub fn same(name: &str, bytes: &[u8]) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = folder.join("tests/golden").join(name);
+    if std::env::var_os("FTRACE_GOLDEN").is_some_and(|what| what == "write") {
+        std::fs::write(&path, bytes).expect("the folder is there");
+    }
+    let golden = std::fs::read(&path).expect("a golden file");
+    assert_eq!(
+        String::from_utf8_lossy(&golden),
+        String::from_utf8_lossy(bytes),
+        "{name}"
+    );
+}

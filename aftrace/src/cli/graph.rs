@@ -1,0 +1,61 @@
+//! Shows who called whom.
+
+use aftrace::trace::graph::{self, Style};
+use aftrace::trace::paths::Paths;
+use clap::Args;
+
+use super::select::{Input, Select};
+use super::{EXIT_CODES, Outcome, stdout};
+
+/// Show who called whom, with calls and times of each path
+///
+/// A line for each path of calls below its caller's, the largest TOTAL first. TOTAL includes the traced functions that are called, SELF does
+/// not. With FUNCTION: first the backtraces of its outermost calls, then what is called in them, whoever made them. Of FUNCTION events,
+/// which have no duration, calls are counted below the caller. Calls that had not returned are counted in brackets, and nowhere else.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Graph {
+    #[command(flatten)]
+    input: Input,
+    /// Only from the functions on that this path or glob matches: `fs::open`, `sched::*`
+    #[arg(value_parser = super::parse_glob)]
+    function: Option<String>,
+    #[command(flatten)]
+    select: Select,
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
+    /// So many backtraces of FUNCTION, those with the largest TOTAL
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 10,
+        requires = "function"
+    )]
+    backtraces: usize,
+}
+
+impl Graph {
+    pub fn run(&self) -> Outcome {
+        let (trace, symbols) = self.input.open()?;
+        let filter = self.select.filter(trace.header.frequency);
+        let paths = Paths::new(&trace, &symbols, &filter)?;
+        let style = Style {
+            short: self.short,
+            backtraces: self.backtraces,
+        };
+        match &self.function {
+            None => graph::write(&paths, &symbols, style, stdout())?,
+            Some(pattern) => {
+                if !graph::write_focus(&paths, pattern, &symbols, style, stdout())? {
+                    return Err(format!(
+                        "{}: no call of a function that {pattern:?} matches: `aftrace report` lists those that were called",
+                        self.input.trace.display()
+                    )
+                    .into());
+                }
+            }
+        }
+        Ok(self.input.verdict(&trace))
+    }
+}
