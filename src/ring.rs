@@ -231,20 +231,25 @@ impl Control {
         self.reached(self.head()).min(limit)
     }
 
+    /// Where the recording began.
+    pub(crate) fn start(&self) -> u64 {
+        self.start.load(Ordering::Relaxed)
+    }
+
     /// The oldest position that is still there.
     pub(crate) fn oldest(&self) -> u64 {
-        let start = self.start.load(Ordering::Relaxed);
+        let start = self.start();
         start.max(self.last().saturating_sub(self.bytes()))
     }
 
     /// How many slots were reserved, whatever became of them.
     pub(crate) fn reserved(&self) -> u64 {
-        (self.head() - self.start.load(Ordering::Relaxed)) / EVENT_BYTES
+        (self.head() - self.start()) / EVENT_BYTES
     }
 
     /// What is in it.
     pub(crate) fn counts(&self) -> Counts {
-        let (head, start) = (self.head(), self.start.load(Ordering::Relaxed));
+        let (head, start) = (self.head(), self.start());
         let limit = self.limit.load(Ordering::Relaxed);
         let reached = self.reached(head).max(start);
         let end = reached.min(limit);

@@ -199,6 +199,41 @@ fn a_memory_image_gives_its_last_events() {
     assert_eq!((rings[0].counts.overwritten, missing), (44, 44));
 }
 
+/// The target says the same of the same ring: `src/tests/sent.rs` of the library.
+#[test]
+fn every_loss_stands_before_an_event_or_at_the_end() {
+    let mut image = Cursor::new(image(0, 300, |region| {
+        for event in [276, 299] {
+            region[8192 + event % 256 * 16 + 7] ^= 0x10;
+        }
+    }));
+    let region = ram::find(&mut image, 0..u64::MAX).unwrap().remove(0);
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let header = region.header.unwrap();
+    let rings = ram::extract(&mut image, 0, &header, 0, &[], &mut out).unwrap();
+    let mut heads = Vec::new();
+    let mut reader = Reader::new(&bytes[..]);
+    while let Some(Piece::Frame(frame)) = reader.next().unwrap() {
+        if FrameKind::from_code(frame.kind) == Some(FrameKind::Events) {
+            let word =
+                |at: usize| u64::from_le_bytes(frame.payload[at..at + 8].try_into().unwrap());
+            heads.push((
+                frame.core,
+                word(0),
+                word(8),
+                (frame.payload.len() - 16) / 16,
+            ));
+        }
+    }
+    // A ring has 256 slots, and the first event is number 256.
+    assert_eq!(heads, [(0, 300, 44, 232), (0, 533, 1, 22), (0, 556, 1, 0)]);
+    let trace = opened(&bytes);
+    assert_eq!((trace.cores[&0].missing, trace.is_damaged()), (46, false));
+    let counts = rings[0].counts;
+    assert_eq!((counts.overwritten, counts.unfinished), (44, 2));
+}
+
 /// The region of the golden file, which is put together from the document and not by this crate.
 #[test]
 fn the_golden_region_is_read_from_a_memory_image() {

@@ -1,6 +1,7 @@
 //! Reading a ring while it is written to.
 #![forbid(unsafe_code)]
 
+use super::stream::Before;
 use crate::ring::{Control, Unreadable};
 use crate::trace::{EVENT_BYTES, Event};
 
@@ -46,6 +47,14 @@ impl Reader {
         let from = self.end.saturating_sub(count.saturating_mul(EVENT_BYTES));
         self.next = self.next.max(from);
         self
+    }
+
+    /// Which item is next, and how many events of the recording were overwritten before it.
+    pub(super) fn before(&self) -> Before {
+        Before {
+            first: self.next / EVENT_BYTES,
+            lost: self.next.saturating_sub(self.ring.start()) / EVENT_BYTES,
+        }
     }
 
     /// Reads on: what was written since is read next.

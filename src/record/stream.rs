@@ -78,7 +78,8 @@ impl Recorder {
         stream.header(&header.to_bytes())?;
         for core in 0..header.cpus {
             let ring = ring(core as usize)?;
-            send_core(stream, core, Reader::new(ring), || ring.counts())?;
+            let reader = Reader::new(ring);
+            send_core(stream, core, reader.before(), reader, || ring.counts())?;
         }
         end(stream, reason)
     }
@@ -90,24 +91,25 @@ pub(super) fn end<S: Sink>(stream: &mut Stream<S>, reason: EndReason) -> Result<
     Ok(stream.frame(FrameKind::End, NO_CORE, &[&end])?)
 }
 
-/// Sends the events of one core, and then what became of the others.
+/// Sends the events of one core, and then what became of the others. `before` says what was lost before the first item.
 pub(super) fn send_core<S: Sink>(
     stream: &mut Stream<S>,
     core: u32,
+    before: Before,
     items: impl Iterator<Item = Item>,
     counts: impl FnOnce() -> Counts,
 ) -> Result<(), SinkError> {
     // There are no more cores than a frame can number.
     let number = u16::try_from(core).unwrap_or(NO_CORE);
-    let mut batch = Batch::new();
+    let mut batch = Batch::new(before);
     let mut unfinished = 0;
     for item in items {
         let lost = match item {
-            Item::Event { number: at, event } => {
+            Item::Event { event, .. } => {
                 if batch.len == BATCH {
                     batch.send(stream, number)?;
                 }
-                batch.push(at, event);
+                batch.push(event);
                 continue;
             }
             Item::Overwritten(lost) => lost,
@@ -117,9 +119,9 @@ pub(super) fn send_core<S: Sink>(
             }
         };
         batch.send(stream, number)?;
-        batch.lost += lost;
+        batch.lose(lost);
     }
-    batch.send(stream, number)?;
+    batch.end(stream, number)?;
     let counts = counts();
     let payload = counts_payload(FrameCounts {
         written: counts.written,
@@ -131,29 +133,36 @@ pub(super) fn send_core<S: Sink>(
     stream.frame(FrameKind::Counts, number, &[&payload])
 }
 
+/// Where a core's items begin.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    /// The number of the first item.
+    pub(super) first: u64,
+    /// Events of the recording that were overwritten before it.
+    pub(super) lost: u64,
+}
+
 /// Events that follow one another, until a frame is full of them.
 struct Batch {
     events: [u8; BATCH * EVENT_BYTES as usize],
     len: usize,
+    /// The number of the first event.
     first: u64,
     /// Events lost directly before the first.
     lost: u64,
 }
 
 impl Batch {
-    fn new() -> Self {
+    fn new(before: Before) -> Self {
         Self {
             events: [0; BATCH * EVENT_BYTES as usize],
             len: 0,
-            first: 0,
-            lost: 0,
+            first: before.first,
+            lost: before.lost,
         }
     }
 
-    fn push(&mut self, number: u64, event: Event) {
-        if self.len == 0 {
-            self.first = number;
-        }
+    fn push(&mut self, event: Event) {
         let from = self.len * EVENT_BYTES as usize;
         if let Some(slot) = self.events[from..].first_chunk_mut() {
             *slot = event.without_lap().to_bytes();
@@ -161,14 +170,36 @@ impl Batch {
         }
     }
 
-    /// Sends the events, if there are any.
+    /// Passes over events, when those before them have been sent.
+    fn lose(&mut self, lost: u64) {
+        self.first += lost;
+        self.lost += lost;
+    }
+
+    /// Sends the events, if there are any. Losses wait for the event behind them.
     fn send<S: Sink>(&mut self, stream: &mut Stream<S>, core: u16) -> Result<(), SinkError> {
         if self.len == 0 {
             return Ok(());
         }
+        self.send_all(stream, core)
+    }
+
+    /// The last of a core: also losses behind the last event, in a frame without events.
+    fn end<S: Sink>(mut self, stream: &mut Stream<S>, core: u16) -> Result<(), SinkError> {
+        if self.len == 0 && self.lost == 0 {
+            return Ok(());
+        }
+        self.send_all(stream, core)
+    }
+
+    fn send_all<S: Sink>(&mut self, stream: &mut Stream<S>, core: u16) -> Result<(), SinkError> {
         let head = events_head(self.first, core::mem::take(&mut self.lost));
-        let events = &self.events[..self.len * EVENT_BYTES as usize];
-        self.len = 0;
-        stream.frame(FrameKind::Events, core, &[&head, events])
+        let len = core::mem::take(&mut self.len);
+        self.first += len as u64;
+        stream.frame(
+            FrameKind::Events,
+            core,
+            &[&head, &self.events[..len * EVENT_BYTES as usize]],
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! [`Survivor`]: what an earlier boot recorded, found in memory that a warm reset has left as it was.
 #![forbid(unsafe_code)]
 
-use super::stream::{end, send_core};
+use super::stream::{Before, end, send_core};
 use super::{Item, Persistent, Recorder, SendError};
 use crate::ring::{Counts, Role};
 use crate::sink::{Sink, Stream};
@@ -103,8 +103,12 @@ impl<'a> Survivor<'a> {
     pub fn send<S: Sink>(&self, stream: &mut Stream<S>) -> Result<(), SendError> {
         stream.header(&self.header().to_bytes())?;
         for core in 0..self.header().cpus {
-            if let Some(counts) = self.counts(core) {
-                send_core(stream, core, self.read(core), || counts)?;
+            if let (Some(ring), Some(counts)) = (self.written(core), self.counts(core)) {
+                let before = Before {
+                    first: ring.oldest(),
+                    lost: counts.overwritten,
+                };
+                send_core(stream, core, before, self.read(core), || counts)?;
             }
         }
         end(stream, EndReason::WarmReset)

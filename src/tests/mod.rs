@@ -26,6 +26,7 @@ mod ring;
 mod rules;
 #[cfg(feature = "alloc")]
 mod scarce;
+mod sent;
 mod sets;
 mod shutdown;
 mod stream;

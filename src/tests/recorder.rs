@@ -6,12 +6,13 @@ use crate::cpu::CpuArea;
 use crate::error::AliasError;
 use crate::platform::Platform;
 use crate::record::memory::Region;
-use crate::record::{Item, RecordError, Recorder, Sizes};
+use crate::record::{Item, Persistent, RecordError, Recorder, Sizes};
 use crate::ring::{Control, Counts, Mode};
 use crate::sink::{MemorySink, Stream};
 use crate::trace::{self, EVENT_BYTES, EndReason, Header, Type};
 use crate::tracer::Ftrace;
 use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::boxed::Box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use std::vec::Vec;
 
 /// The least ring has so many events.
 const EVENTS: u64 = 256;
-const CORES: usize = 3;
+pub(super) const CORES: usize = 3;
 
 struct Board;
 
@@ -35,7 +36,7 @@ unsafe impl Platform for Board {
     }
 }
 
-static FTRACE: Ftrace = Ftrace::new(&Board);
+pub(super) static FTRACE: Ftrace = Ftrace::new(&Board);
 
 /// What a kernel has: a recorder, and an area for each core and one for a task on core 1.
 pub(super) struct Kernel {
@@ -45,7 +46,7 @@ pub(super) struct Kernel {
     _alone: MutexGuard<'static, ()>,
 }
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     Header {
         text_start: 0x4020_0000,
         text_bytes: 0x10_0000,
@@ -102,7 +103,7 @@ impl Kernel {
     }
 
     /// The region as a debugger reads it.
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         // SAFETY: all of it was written when the region was made.
         let byte = |byte: &MaybeUninit<u8>| unsafe { byte.assume_init_read() };
         self.region.iter().map(byte).collect()
@@ -116,6 +117,16 @@ impl Drop for Kernel {
             self.recorder.adopt(area, 1 << 20);
         }
     }
+}
+
+/// The same bytes, as memory that a warm reset has left as it was.
+pub(super) fn after_a_reset(bytes: &[u8]) -> Persistent {
+    let memory = memory(bytes.len() as u64);
+    for (to, from) in memory.iter_mut().zip(bytes) {
+        to.write(*from);
+    }
+    // SAFETY: leaked, and every byte was written just now.
+    unsafe { Persistent::new(NonNull::from(&mut *memory).cast(), bytes.len()) }
 }
 
 fn write(ring: &Control, n: u32) -> bool {

@@ -160,6 +160,11 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// The number of the oldest event that is still there.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.control.oldest() / EVENT_BYTES
+    }
+
     /// Its events, oldest first, each with its number; `None` for a slot whose event was never finished, or cannot be.
     pub fn events(self) -> impl Iterator<Item = (u64, Option<Event>)> + use<'a> {
         let bytes = self.data.len() as u64;

@@ -251,6 +251,11 @@ fn copy<W: Write>(
             }
         }
     }
+    if lost > 0 && batch.is_empty() {
+        // Behind the last event: in a frame without events.
+        let head = events_head(end / EVENT_BYTES, lost);
+        out.frame(FrameKind::Events, control.core as u16, &[&head])?;
+    }
     flush(control, &mut batch, first, &mut lost, out)?;
     out.frame(
         FrameKind::Counts,
@@ -269,7 +274,7 @@ fn flush<W: Write>(
     if batch.is_empty() {
         return Ok(());
     }
-    let head = events_head((first - control.start) / EVENT_BYTES, std::mem::take(lost));
+    let head = events_head(first / EVENT_BYTES, std::mem::take(lost));
     out.frame(FrameKind::Events, control.core as u16, &[&head, batch])?;
     batch.clear();
     Ok(())
