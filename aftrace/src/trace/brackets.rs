@@ -1,8 +1,9 @@
 //! A trace as brackets: calls of a task begin and end in pairs, in the order of time, whatever the rings have lost. That is what
 //! other programs' formats are made of.
 //!
-//! A call whose ENTRY is lost begins in the gap that took it, when its EXIT says: long before that EXIT is reached. So the trace is
-//! gone through twice: first to learn of such calls, then to show all.
+//! A call whose ENTRY is lost begins when its EXIT says: long before that EXIT is reached. So the trace is gone through twice: first
+//! to learn of such calls, then to show all; once more in between, where such a call began while its core recorded. Where that is
+//! because the kernel does not say which task it goes on to, calls may end in another order than brackets: those are left out.
 
 use std::io;
 
@@ -10,12 +11,14 @@ use rustc_hash::FxHashMap;
 
 use super::calls::{Call, Step, Task};
 use super::file::Trace;
-use super::filter::{Decided, Filter};
+use super::filter::Filter;
 use super::play::Item;
 use super::symbols::Symbols;
 
-/// Calls with a lost ENTRY that are put where they began; more are left out. Only damage makes so many.
-const UNSEEN_MAX: usize = 1 << 20;
+mod lost;
+
+use lost::{Fate, Lost, is_gap, lost, place};
+
 /// Calls that are open at the same time in one task; deeper ones are left out.
 pub const DEPTH_MAX: usize = 1 << 16;
 
@@ -69,7 +72,8 @@ impl Mark {
 pub struct Rest {
     /// Calls that have not ended, of each task from the outside in.
     pub open: Vec<Call>,
-    /// Calls that could not be shown: deeper than [`DEPTH_MAX`], or in too badly damaged a part.
+    /// Calls that could not be shown: deeper than [`DEPTH_MAX`], in too badly damaged a part, or ended in
+    /// another order than brackets, as where a kernel does not say which task runs.
     pub left_out: u64,
 }
 
@@ -101,18 +105,6 @@ impl Clock {
     }
 }
 
-/// Where something is missing of a core: before its first event, and at each loss.
-#[derive(Debug)]
-struct Gap {
-    /// The latest time before it.
-    after: u64,
-    /// Calls that began in it, the innermost first: they are all open at its end, and return in this order.
-    calls: Vec<Call>,
-}
-
-/// The gaps of each core, and those that were reached.
-type Gaps = FxHashMap<u16, (Vec<Gap>, usize)>;
-
 /// Goes through what the filter lets through of the trace.
 ///
 /// # Errors
@@ -124,83 +116,66 @@ pub fn play(
     show: impl FnMut(Mark) -> io::Result<()>,
 ) -> io::Result<Rest> {
     let decided = filter.decide(trace, symbols)?;
-    let mut player = Player {
-        show,
-        gaps: gaps(trace, symbols, filter, &decided)?,
-        clock: Clock::default(),
-        open: FxHashMap::default(),
-        left_out: 0,
-    };
+    let mut lost = lost(trace, symbols, filter, &decided)?;
+    lost.settle(|step| filter.play_decided(trace, symbols, &decided, step))?;
+    let mut player = Player::new(show, &lost);
     filter.play_decided(trace, symbols, &decided, |step| player.step(step))?;
     Ok(player.rest())
 }
 
-fn gaps(trace: &Trace, symbols: &Symbols, filter: &Filter, decided: &Decided) -> io::Result<Gaps> {
-    let mut gaps = Gaps::default();
-    let mut clock = Clock::default();
-    let mut unseen = 0;
-    filter.play_decided(trace, symbols, decided, |step| {
-        let Some((core, time)) = place(&step) else {
-            return Ok(());
-        };
-        let (of_core, _) = gaps.entry(core).or_default();
-        let known = clock.cores.get(&core).copied();
-        if is_gap(of_core.is_empty(), known, &step) {
-            of_core.push(Gap {
-                after: known.unwrap_or(0),
-                calls: Vec::new(),
-            });
-        }
-        if let Some(time) = time {
-            clock.of_core(core, time);
-        }
-        if let Step::Leave(leave) = step
-            && !leave.entered
-            && unseen < UNSEEN_MAX
-        {
-            unseen += 1;
-            let started = of_core.partition_point(|gap| gap.after <= leave.call.time);
-            of_core[started.saturating_sub(1)].calls.push(leave.call);
-        }
-        Ok(())
-    })?;
-    Ok(gaps)
+/// A call that is open.
+struct Open {
+    /// As it is recorded, and as it was shown.
+    recorded: Call,
+    shown: Call,
+    /// The number of its step, or its place among those whose ENTRY is lost.
+    by: Result<u64, usize>,
 }
 
-/// Whether this step stands behind a gap: the first one of a core, and each loss after that. `known` is the core's latest time.
-const fn is_gap(first: bool, known: Option<u64>, step: &Step) -> bool {
-    first || known.is_some() && matches!(step, Step::Missing(..))
-}
-
-/// The core and the time at which a step stands in the trace.
-fn place(step: &Step) -> Option<(u16, Option<u64>)> {
-    match step {
-        Step::Enter(call) | Step::Function(call) => Some((call.core, Some(call.time))),
-        Step::Leave(leave) => Some((leave.core, Some(leave.time))),
-        Step::Switch(core, time, _) => Some((*core, Some(*time))),
-        Step::Missing(core, _, before) => Some((*core, Some(*before))),
-        Step::Other(item) => Some((item.core, None)),
-        // It stands before the step that it is known by.
-        Step::Abandoned(..) => None,
-    }
-}
-
-struct Player<F> {
+struct Player<'l, F> {
     show: F,
-    gaps: Gaps,
+    lost: &'l Lost,
     clock: Clock,
-    /// Calls as they are recorded, and as they were shown.
-    open: FxHashMap<Task, Vec<(Call, Call)>>,
+    steps: u64,
+    /// Of the calls whose ENTRY is lost, those that have begun.
+    begun: usize,
+    /// Gaps of each core that were reached, and those that were shown.
+    gaps: FxHashMap<u16, (usize, usize)>,
+    open: FxHashMap<Task, Vec<Open>>,
+    fates: Vec<(usize, Fate)>,
     left_out: u64,
 }
 
-impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
+impl<'l, F: FnMut(Mark) -> io::Result<()>> Player<'l, F> {
+    fn new(show: F, lost: &'l Lost) -> Self {
+        Self {
+            show,
+            lost,
+            clock: Clock::default(),
+            steps: 0,
+            begun: 0,
+            gaps: FxHashMap::default(),
+            open: FxHashMap::default(),
+            fates: Vec::new(),
+            left_out: 0,
+        }
+    }
+
     fn step(&mut self, step: Step) -> io::Result<()> {
-        if let Some((core, _)) = place(&step) {
-            self.gap(core, step)?;
+        self.steps += 1;
+        if let Some((core, time)) = place(&step) {
+            if let Some(time) = time {
+                self.unseen(time)?;
+            }
+            let (reached, _) = self.gaps.entry(core).or_default();
+            if is_gap(*reached == 0, &step) {
+                *reached += 1;
+                let reached = *reached;
+                self.gap(core, reached, time.unwrap_or(0))?;
+            }
         }
         match step {
-            Step::Enter(call) => self.begin(call),
+            Step::Enter(call) => self.begin(call, Ok(self.steps)),
             Step::Leave(leave) => {
                 let end = (leave.core, leave.time, leave.result);
                 self.end(leave.call, end, true)
@@ -227,32 +202,47 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
         }
     }
 
-    /// Where this step is behind a gap: shows the gap and the calls that began in it.
-    fn gap(&mut self, core: u16, step: Step) -> io::Result<()> {
-        let known = self.clock.cores.get(&core).copied();
-        let Some((gaps, reached)) = self.gaps.get_mut(&core) else {
-            return Ok(());
-        };
-        let calls = match gaps.get_mut(*reached) {
-            Some(gap) if is_gap(*reached == 0, known, &step) => {
-                *reached += 1;
-                std::mem::take(&mut gap.calls)
+    /// The calls whose ENTRY is lost that begin before this step; what is missing of their cores comes before them.
+    fn unseen(&mut self, now: u64) -> io::Result<()> {
+        let lost = self.lost;
+        while let Some(unseen) = lost.calls.get(self.begun)
+            && (unseen.call.time, unseen.behind) < (now, self.steps)
+        {
+            let index = self.begun;
+            self.begun += 1;
+            if let Some(gap) = unseen.gap {
+                self.gap(unseen.call.core, gap + 1, unseen.call.time)?;
             }
-            _ => Vec::new(),
-        };
-        if let Step::Missing(_, events, before) = step {
-            let begun = calls.last().map(|call| call.time.min(before));
-            let at = known.or(begun).unwrap_or(before);
-            let at = self.clock.of_core(core, at);
-            (self.show)(Mark::Missing(core, at, events))?;
+            if !unseen.crosses {
+                self.begin(unseen.call, Err(index))?;
+            }
         }
-        calls
-            .into_iter()
-            .rev()
-            .try_for_each(|call| self.begin(call))
+        Ok(())
     }
 
-    fn begin(&mut self, call: Call) -> io::Result<()> {
+    /// Shows so many gaps of the core, but those that were shown; the time is that of its first event, where it has none yet.
+    fn gap(&mut self, core: u16, until: usize, time: u64) -> io::Result<()> {
+        let (_, shown) = self.gaps.entry(core).or_default();
+        let from = std::mem::replace(shown, until.max(*shown));
+        let lost = self.lost;
+        for gap in lost
+            .gaps
+            .get(&core)
+            .into_iter()
+            .flatten()
+            .take(until)
+            .skip(from)
+        {
+            if gap.events > 0 {
+                let at = self.clock.cores.get(&core).copied().unwrap_or(time);
+                let at = self.clock.of_core(core, at);
+                (self.show)(Mark::Missing(core, at, gap.events))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, call: Call, by: Result<u64, usize>) -> io::Result<()> {
         let open = self.open.entry(call.task).or_default();
         if open.len() >= DEPTH_MAX {
             return Ok(());
@@ -262,7 +252,11 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
             depth: open.len() as u32,
             ..call
         };
-        open.push((call, shown));
+        open.push(Open {
+            recorded: call,
+            shown,
+            by,
+        });
         (self.show)(Mark::Begin(shown))
     }
 
@@ -273,18 +267,25 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
         returned: bool,
     ) -> io::Result<()> {
         let open = self.open.entry(call.task).or_default();
-        let found = open
-            .iter()
-            .rposition(|(each, _)| each.time == call.time && each.callsite == call.callsite);
+        let found = open.iter().rposition(|Open { recorded, .. }| {
+            recorded.time == call.time && recorded.callsite == call.callsite
+        });
         let Some(found) = found else {
             self.left_out += 1;
             return Ok(());
         };
         let time = self.clock.at(core, call.task, time);
-        for (_, call) in open.drain(found..).rev() {
-            let returned = returned && call.depth as usize == found;
+        let outer = open[found].by;
+        for Open { shown, by, .. } in open.drain(found..).rev() {
+            let is_last = shown.depth as usize == found;
+            match (outer, by) {
+                (_, Err(index)) if !is_last => self.fates.push((index, Fate::Crosses)),
+                (Err(index), Ok(step)) => self.fates.push((index, Fate::Behind(step))),
+                _ => {}
+            }
+            let returned = returned && is_last;
             (self.show)(Mark::End(End {
-                call,
+                call: shown,
                 core,
                 time,
                 returned,
@@ -299,7 +300,7 @@ impl<F: FnMut(Mark) -> io::Result<()>> Player<F> {
         open.sort_unstable_by_key(|(task, _)| *task);
         let calls = open.into_iter().flat_map(|(_, calls)| calls);
         Rest {
-            open: calls.map(|(_, shown)| shown).collect(),
+            open: calls.map(|open| open.shown).collect(),
             left_out: self.left_out,
         }
     }

@@ -31,7 +31,7 @@ impl fmt::Display for Omitted {
         let Self { calls, events } = self;
         write!(
             f,
-            "left out: {calls} calls that are too deep or in too damaged a part, {events} events that the format has no form for"
+            "left out: {calls} calls that are too deep, in too damaged a part, or end in another order than brackets (does the kernel say which task it runs?), {events} events that the format has no form for"
         )
     }
 }

@@ -1,6 +1,8 @@
 //! Brackets: pairs, in the order of time, with the durations that the report has, whatever is lost.
 
+#[path = "../kernel/mod.rs"]
 mod kernel;
+mod unseen;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,156 @@
+//! Calls whose ENTRY is lost although their core recorded all the time.
+
+use aarch64_ftrace::trace::{Event, FrameKind, Type, events_head};
+use aftrace::trace::brackets::Mark;
+use aftrace::trace::filter::Filter;
+use aftrace::trace::ram::FrameWriter;
+
+use super::kernel::{callsite, event, file};
+use super::{check, marks, reported, sums};
+
+fn starts(marks: &[Mark]) -> Vec<(u64, u32)> {
+    let begun = marks.iter().filter_map(|mark| match mark {
+        Mark::Begin(call) => Some((call.time, call.callsite)),
+        _ => None,
+    });
+    begun.collect()
+}
+
+#[test]
+fn a_call_of_which_another_core_has_the_entry_begins_at_its_own_time() {
+    // Task 7 was entered where nothing was recorded, goes on here, and returns here; the core recorded all the time.
+    let events = vec![
+        event(Type::Task, 1, 0, 8),
+        event(Type::Entry, 10, callsite(1), 0),
+        event(Type::Exit, 30, callsite(1), 20),
+        event(Type::Entry, 40, callsite(1), 0),
+        event(Type::Exit, 90, callsite(1), 50),
+        event(Type::Task, 95, 0, 7),
+        event(Type::Entry, 100, callsite(2), 0),
+        event(Type::Exit, 110, callsite(2), 10),
+        event(Type::Exit, 120, callsite(3), 70),
+        event(Type::Exit, 121, callsite(0), 86),
+    ];
+    let bytes = file(&[events], 50);
+    let (marks, rest) = marks(&bytes, &Filter::default());
+    check(&marks, &rest);
+    assert_eq!(rest.left_out, 0);
+    assert_eq!(sums(&marks), reported(&bytes, &Filter::default()));
+    let [c0, c1, c2, c3] = [0, 1, 2, 3].map(|function| callsite(function) as u32);
+    let expected = [(10, c1), (35, c0), (40, c1), (50, c3), (100, c2)];
+    assert_eq!(starts(&marks), expected);
+}
+
+#[test]
+fn calls_that_end_in_another_order_than_brackets_are_left_out_and_counted() {
+    // A kernel that does not say that it went on to another task at 15: the first call returns while the second is open.
+    let mut events = vec![event(Type::Task, 1, 0, 7)];
+    let mut last = 1;
+    for round in 0..10 {
+        let at = 1000 * round;
+        events.extend([
+            event(Type::Entry, at + 2, callsite(1), 0),
+            event(Type::Exit, at + 8, callsite(1), 6),
+            event(Type::Entry, at + 10, callsite(0), 0),
+            event(Type::Entry, at + 20, callsite(2), 0),
+            event(Type::Exit, at + 30, callsite(0), 20),
+            event(Type::Entry, at + 32, callsite(1), 0),
+            event(Type::Exit, at + 39, callsite(1), 7),
+            event(Type::Exit, at + 40, callsite(2), 20),
+        ]);
+        last = at + 40;
+    }
+    let bytes = file(&[events], 100);
+    let (marks, rest) = marks(&bytes, &Filter::default());
+    check(&marks, &rest);
+    assert_eq!(rest.left_out, 10);
+    let mut expected = reported(&bytes, &Filter::default());
+    assert_eq!(expected.remove(&(callsite(2) as u32)), Some((10, 200)));
+    assert_eq!(sums(&marks), expected);
+    // None of them was begun a second time, and none moved a time.
+    let second = starts(&marks)
+        .iter()
+        .filter(|each| each.1 == callsite(2) as u32)
+        .count();
+    assert_eq!(second, 10);
+    assert!(
+        marks
+            .iter()
+            .all(|mark| !matches!(mark, Mark::End(end) if end.time > last))
+    );
+}
+
+#[test]
+fn in_the_same_tick_what_is_open_at_the_end_stands_outside() {
+    // The call without an ENTRY begins in the tick in which the one around it begins.
+    let events = vec![
+        event(Type::Task, 1, 0, 7),
+        event(Type::Entry, 10, callsite(0), 0),
+        event(Type::Exit, 20, callsite(1), 10),
+        event(Type::Exit, 30, callsite(0), 20),
+    ];
+    let bytes = file(&[events], 50);
+    let (marks, rest) = marks(&bytes, &Filter::default());
+    check(&marks, &rest);
+    assert_eq!(rest.left_out, 0);
+    assert_eq!(sums(&marks), reported(&bytes, &Filter::default()));
+    assert_eq!(starts(&marks)[0], (10, callsite(0) as u32));
+}
+
+#[test]
+fn a_gap_of_another_core_takes_the_calls_that_began_in_it() {
+    // Both cores lose a part; the calls of the tasks that they ran return on the other core.
+    let part = |core: u16, lost: u64, events: &[Event], out: &mut Vec<u8>| {
+        let slots: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
+        let mut out = FrameWriter::new(out);
+        let head = events_head(2 + lost, lost);
+        out.frame(FrameKind::Events, core, &[&head, &slots])
+            .unwrap();
+    };
+    let mut bytes = file(
+        &[
+            vec![
+                event(Type::Task, 1, 0, 7),
+                event(Type::Function, 5, callsite(4), 0),
+            ],
+            vec![
+                event(Type::Task, 2, 0, 8),
+                event(Type::Function, 600, callsite(4), 0),
+            ],
+        ],
+        50,
+    );
+    // Task 7 enters 0 at 100 on core 0 and 1 at 500 on core 1, where that is in front of what is lost.
+    part(
+        0,
+        9,
+        &[
+            event(Type::Task, 1000, 0, 7),
+            event(Type::Exit, 1020, callsite(0), 920),
+        ],
+        &mut bytes,
+    );
+    part(
+        1,
+        9,
+        &[
+            event(Type::Task, 800, 0, 7),
+            event(Type::Exit, 900, callsite(1), 400),
+        ],
+        &mut bytes,
+    );
+    let (marks, rest) = marks(&bytes, &Filter::default());
+    check(&marks, &rest);
+    assert_eq!(rest.left_out, 0);
+    assert_eq!(sums(&marks), reported(&bytes, &Filter::default()));
+    let begun = [(100, callsite(0) as u32), (500, callsite(1) as u32)];
+    assert_eq!(starts(&marks), begun);
+    let missing: Vec<_> = marks
+        .iter()
+        .filter_map(|mark| match *mark {
+            Mark::Missing(core, time, events) => Some((core, time, events)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(missing, [(0, 5, 9), (1, 600, 9)]);
+}
