@@ -31,17 +31,17 @@ impl Lines {
         }
     }
 
-    /// Shows a frame whose CRC is right.
+    /// Shows a frame whose CRC is right. Of another build than the kernel, addresses are shown, which is said.
     ///
     /// # Errors
-    /// Those of `out`; `InvalidData` where the frames are of another build than the kernel.
+    /// Those of `out`; `InvalidData` where the file is no kernel.
     pub fn show(&mut self, frame: &[u8], out: &mut impl Write) -> io::Result<()> {
         let Ok((frame, _)) = Frame::parse(frame) else {
             self.passed_over += 1;
             return Ok(());
         };
         match (FrameKind::from_code(frame.kind), &self.known) {
-            (Some(FrameKind::Header), _) => self.header(frame.payload),
+            (Some(FrameKind::Header), _) => self.header(frame.payload, out),
             (Some(FrameKind::Events), Some((_, symbols))) => {
                 match lines(symbols, frame.core, frame.payload, out)? {
                     Some(events) => self.events += events,
@@ -57,7 +57,7 @@ impl Lines {
         }
     }
 
-    fn header(&mut self, payload: &[u8]) -> io::Result<()> {
+    fn header(&mut self, payload: &[u8], out: &mut impl Write) -> io::Result<()> {
         let header = payload
             .first_chunk::<HEADER_BYTES>()
             .and_then(|bytes| Header::from_bytes(bytes).ok());
@@ -68,12 +68,24 @@ impl Lines {
         if self
             .known
             .as_ref()
-            .is_none_or(|(known, _)| *known != header)
+            .is_some_and(|(known, _)| *known == header)
         {
-            let symbols = Symbols::of_kernel(&self.kernel, &header, false);
-            let wrong = |error: SymbolError| io::Error::new(io::ErrorKind::InvalidData, error);
-            self.known = Some((header, symbols.map_err(wrong)?));
+            return Ok(());
         }
+        let symbols = match Symbols::of_kernel(&self.kernel, &header, false) {
+            Ok(symbols) => symbols,
+            Err(SymbolError::OtherBuild { kernel, trace }) => {
+                writeln!(
+                    out,
+                    "[ aftrace ] what follows is of another build: build id {trace}, the kernel's is {kernel}: addresses are shown"
+                )?;
+                Symbols::none(header)
+            }
+            Err(error @ SymbolError::Elf(_)) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        };
+        self.known = Some((header, symbols));
         Ok(())
     }
 }

@@ -69,6 +69,12 @@ impl Symbols {
         Ok(Self::new(symbols.collect(), *header))
     }
 
+    /// None: addresses are shown.
+    #[must_use]
+    pub fn none(header: Header) -> Self {
+        Self::new(Vec::new(), header)
+    }
+
     fn new(mut symbols: Vec<Symbol>, header: Header) -> Self {
         symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
         symbols.dedup_by_key(|symbol| symbol.address);

@@ -1,0 +1,75 @@
+//! Frames as `aftrace run` shows them while they come.
+
+mod fixture;
+mod kernel;
+
+use aarch64_ftrace::trace::{Event, FrameKind, Header, NO_CORE, Type, events_head};
+use aftrace::trace::live::Lines;
+use aftrace::trace::ram::FrameWriter;
+use fixture::Fixture;
+
+const TEXT: u64 = fixture::TEXT;
+
+fn frame(kind: FrameKind, core: u16, parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    out.frame(kind, core, parts).expect("memory");
+    bytes
+}
+
+fn header(id: u8) -> Vec<u8> {
+    let mut header = Header {
+        text_start: TEXT,
+        link_start: TEXT,
+        ..kernel::header(1)
+    };
+    header.build_id[..20].fill(id);
+    frame(FrameKind::Header, NO_CORE, &[&header.to_bytes()])
+}
+
+/// A call of the function at 0x40 from the one at 0x80.
+fn call() -> Vec<u8> {
+    let event = Event::new(
+        Type::Function,
+        62_500_000,
+        TEXT + 0x50,
+        (TEXT + 0x90) as u32,
+        0,
+        12,
+    );
+    let events = [&events_head(0, 0)[..], &event.to_bytes()];
+    frame(FrameKind::Events, 0, &events)
+}
+
+#[test]
+fn a_frame_of_another_build_is_said_and_what_follows_is_shown() {
+    let mut lines = Lines::new(Fixture::new(&[(0x40, "open"), (0x80, "main")]).build());
+    let mut shown = |frame: Vec<u8>| {
+        let mut out = Vec::new();
+        lines.show(&frame, &mut out).expect("memory");
+        String::from_utf8(out).expect("text")
+    };
+    let named = "[ core 0 1.000000000 ] open <- main\n";
+    let digits = "[ core 0 1.000000000 ] 0x40200050 <- 0x4020008c\n";
+    assert_eq!(shown(header(0xB1)), "");
+    assert_eq!(shown(call()), named);
+    let (own, other) = ("b1".repeat(20), "b2".repeat(20));
+    let said = format!(
+        "[ aftrace ] what follows is of another build: build id {other}, the kernel's is {own}: addresses are shown\n"
+    );
+    assert_eq!(shown(header(0xB2)), said);
+    // It is said once for as long as it is so.
+    assert_eq!(shown(header(0xB2)), "");
+    assert_eq!(shown(call()), digits);
+    assert_eq!(shown(header(0xB1)), "");
+    assert_eq!(shown(call()), named);
+}
+
+#[test]
+fn a_file_that_is_no_kernel_is_an_error() {
+    let mut lines = Lines::new(b"no kernel".to_vec());
+    let error = lines
+        .show(&header(0xB1), &mut Vec::new())
+        .expect_err("no kernel");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+}
