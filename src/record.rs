@@ -12,6 +12,7 @@ mod snapshot;
 mod stream;
 mod survivor;
 mod switch;
+mod tasks;
 mod trigger;
 
 pub use boot::Booted;
@@ -54,7 +55,7 @@ pub struct Recorder {
     on: AtomicBool,
     /// There is a [`Snapshot`].
     snapshot: AtomicBool,
-    tasks: filter::Tasks,
+    tasks: tasks::Tasks,
 }
 
 /// Some recorder has memory: a core has one ring that recorders write to, so there is one recorder.
@@ -90,7 +91,7 @@ impl Recorder {
             installed: spin::Once::new(),
             on: AtomicBool::new(false),
             snapshot: AtomicBool::new(false),
-            tasks: filter::Tasks::new(),
+            tasks: tasks::Tasks::new(),
         }
     }
 

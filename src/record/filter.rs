@@ -2,55 +2,12 @@
 //! and a traced call pays no test for it.
 #![forbid(unsafe_code)]
 
+use super::tasks::{TASKS_MAX, TooMany};
 use super::{RecordError, Recorder};
 use crate::areas;
 use crate::cpu::CpuArea;
 use crate::trace::Type;
 use crate::{arch, cpu::Task};
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-/// Most tasks of a filter.
-pub(super) const TASKS_MAX: usize = 16;
-
-/// The tasks that alone are recorded; none of them: all tasks are.
-pub(super) struct Tasks {
-    /// As [`Task`] has them; 0 in an empty place.
-    tasks: [AtomicU64; TASKS_MAX],
-    count: AtomicUsize,
-}
-
-impl Tasks {
-    pub(super) const fn new() -> Self {
-        Self {
-            tasks: [const { AtomicU64::new(0) }; TASKS_MAX],
-            count: AtomicUsize::new(0),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.count.load(Ordering::SeqCst) == 0
-    }
-
-    fn has(&self, task: Task) -> bool {
-        let mut tasks = self.tasks.iter();
-        tasks.any(|each| each.load(Ordering::SeqCst) == task.0)
-    }
-
-    /// Exchanges one entry for another; whether there was one.
-    fn exchange(&self, from: Task, to: Task) -> bool {
-        let (from, to) = (from.0, to.0);
-        let exchange = |place: &AtomicU64| {
-            place
-                .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
-        };
-        self.tasks.iter().any(exchange)
-    }
-
-    pub(super) fn wants(&self, task: Task) -> bool {
-        self.is_empty() || task != Task::NONE && self.has(task)
-    }
-}
 
 impl Recorder {
     /// Records on this core, or leaves it out. All cores are recorded at first.
@@ -78,15 +35,9 @@ impl Recorder {
     /// # Context
     /// Any, also a tracer. Holds at once, also for tasks that run.
     pub fn add_task(&'static self, id: u32) -> Result<(), RecordError> {
-        let task = Task::new(id);
-        if !self.tasks.has(task) {
-            if !self.tasks.exchange(Task::NONE, task) {
-                return Err(RecordError::TooManyTasks { most: TASKS_MAX });
-            }
-            self.tasks.count.fetch_add(1, Ordering::SeqCst);
-        }
+        let added = self.tasks.add(Task::new(id));
         self.point_all();
-        Ok(())
+        added.map_err(|TooMany| RecordError::TooManyTasks { most: TASKS_MAX })
     }
 
     /// Takes a task from those that are recorded; when the last one is taken away, all tasks are recorded. Whether it was one.
@@ -94,12 +45,7 @@ impl Recorder {
     /// # Context
     /// As [`Recorder::add_task`].
     pub fn remove_task(&'static self, id: u32) -> bool {
-        let mut was_one = false;
-        // More than once where it was added by several at the same time.
-        while self.tasks.exchange(Task::new(id), Task::NONE) {
-            self.tasks.count.fetch_sub(1, Ordering::SeqCst);
-            was_one = true;
-        }
+        let was_one = self.tasks.remove(Task::new(id));
         self.point_all();
         was_one
     }

@@ -1,7 +1,6 @@
 //! Reading a ring while it is written to.
 #![forbid(unsafe_code)]
 
-use super::stream::Before;
 use crate::ring::{Control, Unreadable};
 use crate::trace::{EVENT_BYTES, Event};
 
@@ -22,6 +21,15 @@ pub enum Item {
         /// Its number in the ring.
         number: u64,
     },
+}
+
+/// Where a core's items begin.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    /// The number of the first item.
+    pub(super) first: u64,
+    /// Events of the recording that were overwritten before it.
+    pub(super) lost: u64,
 }
 
 /// The events of one core, oldest first, up to those that were there when the reader was made or last told to

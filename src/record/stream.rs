@@ -1,6 +1,7 @@
 //! Sending what is recorded to a sink.
 #![forbid(unsafe_code)]
 
+use super::reader::Before;
 use super::{Item, Reader, RecordError, Recorder};
 use crate::arch;
 use crate::ring::{Control, Counts};
@@ -131,15 +132,6 @@ pub(super) fn send_core<S: Sink>(
         refused: counts.refused,
     });
     stream.frame(FrameKind::Counts, number, &[&payload])
-}
-
-/// Where a core's items begin.
-#[derive(Clone, Copy)]
-pub(super) struct Before {
-    /// The number of the first item.
-    pub(super) first: u64,
-    /// Events of the recording that were overwritten before it.
-    pub(super) lost: u64,
 }
 
 /// Events that follow one another, until a frame is full of them.

@@ -1,7 +1,8 @@
 //! [`Survivor`]: what an earlier boot recorded, found in memory that a warm reset has left as it was.
 #![forbid(unsafe_code)]
 
-use super::stream::{Before, end, send_core};
+use super::reader::Before;
+use super::stream::{end, send_core};
 use super::{Item, Persistent, Recorder, SendError};
 use crate::ring::{Counts, Role};
 use crate::sink::{Sink, Stream};
