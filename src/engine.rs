@@ -10,7 +10,7 @@ use crate::patch::{Done, Patcher, Refusal};
 use crate::plan::{self, Selection};
 use crate::registry::Registry;
 use crate::set::{Members, Sets};
-use crate::table::{LEFT_ALONE, Record, Table};
+use crate::table::{LEFT_ALONE, REJECTED, Record, Table};
 use crate::text::{ReadText, Text};
 use crate::veneer::Targets;
 use core::fmt;
@@ -198,12 +198,16 @@ impl Engine {
         Ok(applied)
     }
 
-    /// The ops that the callsite calls, in order; `None` where its literal is not one of ours.
+    /// The ops that the callsite calls, in order; `None` where its literal is not one of ours. What a rejected record points
+    /// to may be anything and anywhere.
     pub(crate) fn members<T: ReadText>(
         &self,
         work: &Work<'_, T>,
         record: Record,
     ) -> Option<Members> {
+        if record.has(REJECTED) {
+            return None;
+        }
         let literal = work.text.literal(work.table.layout(record).literal());
         self.sets.members(&self.registry, literal)
     }

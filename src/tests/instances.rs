@@ -1,8 +1,8 @@
 //! Ops whose callsites have literals of their own: each points to its block, alone; in a set the ops is a member like any.
 #![forbid(unsafe_code)]
 
-use super::fake::{CTR_NEITHER, Write};
-use super::world::{World, counted, guarded, unguarded};
+use super::fake::{CTR_NEITHER, Fake, Write};
+use super::world::{BASE, World, counted, guarded, unguarded};
 use crate::arch::entry;
 use crate::error::Error;
 use crate::instances::{CounterLine, Instances, word};
@@ -204,6 +204,34 @@ fn settling_takes_out_what_is_done_and_is_undone_as_a_whole() {
     );
     world.unregister(ops).expect("unregisters");
     assert_eq!(world.called_by(1).len(), 1);
+}
+
+/// The fake text refuses loads that are not aligned.
+#[test]
+fn records_that_are_rejected_are_not_looked_at() {
+    let (text, mut records) = Fake::new(BASE, &[false; 4], CTR_NEITHER);
+    records[1] += 4;
+    records[2] = records[3];
+    let mut world = World::of_text(text, records);
+    assert_eq!(world.table.rejected(), 2);
+    crate::engine::first_patch(&world.text, &world.table).expect("nothing is refused");
+    let (ops, _) = placed(&world, 8);
+    world.register_at(ops, &[0, 3]).expect("registers");
+    let members = |world: &mut World, index| {
+        world.with_work(|engine, work| {
+            let record = work.table.record(index).expect("a record");
+            engine.members(work, record).map(Iterator::count)
+        })
+    };
+    assert_eq!(
+        [0, 1].map(|index| members(&mut world, index)),
+        [Some(1), None]
+    );
+    let applied = world.with_work(|engine, work| engine.keep(work, ops, |index| index == 0));
+    assert_eq!(applied.expect("settles").disabled, 1);
+    let legal = world.with_work(|engine, work| engine.audit(work, |_| {}));
+    assert_eq!(legal.illegal, 0);
+    world.unregister(ops).expect("unregisters");
 }
 
 #[test]

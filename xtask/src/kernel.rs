@@ -124,6 +124,8 @@ pub(crate) fn cargo_in(
     command
         .args([subcommand, "--target", target.triple()])
         .args(BUILD_STD)
+        // Kernels are many and small: to keep what an incremental build keeps takes each longer than it ever saves.
+        .env("CARGO_INCREMENTAL", "0")
         .arg("--target-dir")
         .arg(folder)
         .current_dir(repo());
