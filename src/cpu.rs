@@ -1,6 +1,7 @@
 //! [`CpuArea`]: the memory of one core that the asm entries reach without a call.
 
 use crate::instances::LINE as COUNTER_LINE;
+use crate::kernel_stack::{KernelStack, NOWHERE};
 use crate::return_stack::{NO_STACK, ReturnStack};
 use crate::ring::{Control, OFF};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -40,6 +41,8 @@ pub struct CpuArea {
     counters: AtomicU64,
     /// The task that runs, as [`Task`] has it.
     task: AtomicU64,
+    /// The stack that the core runs on. Never null.
+    kernel_stack: AtomicPtr<KernelStack>,
 }
 
 /// A task's id, as the kernel numbers them, or none.
@@ -73,6 +76,7 @@ impl CpuArea {
             return_stack: AtomicPtr::new((&raw const NO_STACK).cast_mut()),
             counters: AtomicU64::new(FIRST_COUNTER),
             task: AtomicU64::new(Task::NONE.0),
+            kernel_stack: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
         }
     }
 
@@ -154,6 +158,17 @@ impl CpuArea {
 
     pub(crate) fn set_return_stack(&self, stack: &ReturnStack) {
         self.return_stack
+            .store(core::ptr::from_ref(stack).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The stack that the core runs on.
+    pub(crate) fn kernel_stack(&self) -> &'static KernelStack {
+        // SAFETY: never null: made with NOWHERE, and `set_kernel_stack` stores what its caller promises to be alive.
+        unsafe { &*self.kernel_stack.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn set_kernel_stack(&self, stack: &KernelStack) {
+        self.kernel_stack
             .store(core::ptr::from_ref(stack).cast_mut(), Ordering::Relaxed);
     }
 

@@ -156,6 +156,15 @@ pub enum Error {
         /// Frames that were given.
         frames: usize,
     },
+    /// The bounds of a kernel stack are empty, or not aligned to 16 bytes.
+    StackBounds {
+        /// The lowest address.
+        low: usize,
+        /// The one behind the highest.
+        high: usize,
+    },
+    /// The kernel has not said which stack this core runs on: `Ftrace::switch_kernel_stack` does.
+    NoKernelStack,
     /// No memory for an interned set.
     SetMemory {
         /// Bytes that the set needs.
@@ -314,6 +323,14 @@ impl fmt::Display for Error {
             Self::ReturnStackMemory { frames } => write!(
                 f,
                 "{frames} frames for a return stack: one at least is needed, and they are given once"
+            ),
+            Self::StackBounds { low, high } => write!(
+                f,
+                "a stack from {low:#x} to {high:#x}: give its lowest address and the one behind its highest, aligned to 16 bytes"
+            ),
+            Self::NoKernelStack => write!(
+                f,
+                "no stack is known of this core: Ftrace::switch_kernel_stack says which it runs on"
             ),
             Self::SetMemory { bytes } => write!(
                 f,

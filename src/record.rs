@@ -23,7 +23,7 @@ pub use reader::{Item, Reader};
 pub use snapshot::Snapshot;
 pub use stream::SendError;
 pub use survivor::{Build, Survivor};
-pub use trigger::{Action, MAX_TRIGGERS, Trigger, park};
+pub use trigger::{Action, MAX_TRIGGERS, STACK_DEPTH, Trigger, park};
 
 use graph::Graph;
 

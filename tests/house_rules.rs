@@ -16,10 +16,14 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/arch/aarch64/semihosting.rs", "the trap of semihosting"),
     ("src/arch/host.rs", "entries have the type of asm entries"),
     ("src/boxed.rs", "boxes that live while they are registered"),
-    ("src/cpu.rs", "the return stack that an area points to"),
+    ("src/cpu.rs", "the stacks that an area points to"),
     ("src/fregs.rs", "a tracer may send the function elsewhere"),
     ("src/fuzz.rs", "records that a table wants for ever"),
     ("src/image.rs", "records described by hand"),
+    (
+        "src/kernel_stack.rs",
+        "frame records on a stack whose bounds only the kernel knows",
+    ),
     ("src/lock.rs", "the value behind the lock"),
     ("src/names.rs", "a link_section attribute"),
     ("src/notrace.rs", "a link_section attribute"),
@@ -48,6 +52,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/table.rs", "the section's records as atomics"),
     ("src/tracer.rs", "the first memory for sets"),
     ("src/tests/builtin.rs", "what the asm reads of a set"),
+    ("src/tests/kernel_stack.rs", "frame records to walk"),
     ("src/tests/lock.rs", "a Platform of the tests"),
     (
         "src/tests/recorder.rs",

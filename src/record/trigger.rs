@@ -5,16 +5,21 @@ use super::{RecordError, Recorder, Snapshot};
 use crate::arch;
 use crate::areas;
 use crate::engine::Applied;
+use crate::error::Error;
 use crate::filter::Filter;
 use crate::fregs::Fregs;
 use crate::insn::INSN_SIZE;
+use crate::kernel_stack::Backtrace;
 use crate::ops::Ops;
-use crate::trace::Type;
+use crate::trace::{DATA_RETURN_ADDRESS, Data, Type};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// How many triggers a kernel may have set at some time; a trigger that is set again counts once.
 pub const MAX_TRIGGERS: usize = 16;
+
+/// Most return addresses of one stack trace.
+pub const STACK_DEPTH: usize = 32;
 
 /// Left of a trigger that fires always.
 const ALWAYS: u32 = u32::MAX;
@@ -39,6 +44,10 @@ pub enum Action {
         /// How many events of each core.
         events: usize,
     },
+    /// Records where the function and those around it return to: a STACK event, at most [`STACK_DEPTH`] addresses, the real ones
+    /// in place of those that the graph or the profiler has exchanged. Frame records are followed on the stack that
+    /// [`crate::Ftrace::switch_kernel_stack`] has named; elsewhere the caller alone is known, and the trigger has failed.
+    Stack,
     /// Switches recording off and parks the calling core for good, where a debugger finds it.
     Halt {
         /// Makes each other core call [`park`], by an interrupt. Called once, before the core is parked.
@@ -54,6 +63,7 @@ impl Action {
             Self::On => 2,
             Self::Snapshot => 3,
             Self::Dump { .. } => 4,
+            Self::Stack => 5,
             Self::Halt { .. } => 6,
         }
     }
@@ -105,7 +115,7 @@ impl Trigger {
     /// Sets it on the functions that the filter takes.
     ///
     /// # Errors
-    /// Nothing is changed then. [`RecordError::NotInstalled`]; [`RecordError::NoSpare`] for a snapshot; [`RecordError::TooManyTriggers`];
+    /// Nothing is changed then. [`RecordError::NotInstalled`]; [`RecordError::NoSpare`] for a snapshot; [`Error::NoKernelStack`] for a stack trace; [`RecordError::TooManyTriggers`];
     /// those of [`crate::Ftrace::register`], among them [`crate::Error::NoMatch`] and [`crate::Error::NoCallsiteAt`] for a function
     /// that does not exist.
     ///
@@ -115,6 +125,9 @@ impl Trigger {
         let installed = self.recorder.installed()?;
         if matches!(self.action, Action::Snapshot) && !installed.region.has_spare() {
             return Err(RecordError::NoSpare);
+        }
+        if matches!(self.action, Action::Stack) && self.recorder.ftrace.kernel_stack().is_none() {
+            return Err(Error::NoKernelStack.into());
         }
         let known = KNOWN
             .iter()
@@ -186,7 +199,7 @@ impl Trigger {
         kept.then(|| Snapshot::kept(self.recorder))
     }
 
-    fn fire(&'static self, ip: usize) {
+    fn fire(&'static self, ip: usize, fregs: &Fregs) {
         let one_less = |left: u32| match left {
             0 => None,
             ALWAYS => Some(ALWAYS),
@@ -203,8 +216,8 @@ impl Trigger {
         if matches!(self.action, Action::On) {
             self.recorder.set_on(true);
         }
+        let callsite = (ip + INSN_SIZE) as u64;
         if let Some(area) = arch::cpu_area() {
-            let callsite = (ip + INSN_SIZE) as u64;
             areas::ring(area).write(Type::Trigger, arch::ticks(), callsite, self.action.code());
         }
         let done = match self.action {
@@ -220,6 +233,7 @@ impl Trigger {
                 self.recorder.set_on(was_on);
                 printed.is_ok()
             }
+            Action::Stack => write_stack(callsite, fregs),
             Action::Halt { stop_others } => {
                 self.recorder.set_on(false);
                 stop_others();
@@ -251,6 +265,35 @@ impl fmt::Debug for Trigger {
     }
 }
 
+/// Whether more than the caller could be known.
+fn write_stack(callsite: u64, fregs: &Fregs) -> bool {
+    let known = arch::cpu_area().zip(Backtrace::at_entry(fregs));
+    let Some((area, backtrace)) = known else {
+        return false;
+    };
+    let inside = backtrace.is_inside();
+    let mut data = [Data {
+        kind: DATA_RETURN_ADDRESS,
+        index: 0,
+        value: 0,
+    }; STACK_DEPTH];
+    let mut depth = 0;
+    for ((slot, address), index) in data.iter_mut().zip(backtrace).zip(0..) {
+        slot.index = index;
+        slot.value = address;
+        depth += 1;
+    }
+    let upper = depth as u32;
+    areas::ring(area).write_with(
+        Type::Stack,
+        arch::ticks(),
+        callsite,
+        upper,
+        data.get(..depth).unwrap_or_default(),
+    );
+    inside
+}
+
 struct Out(fn(&str));
 
 impl fmt::Write for Out {
@@ -260,10 +303,10 @@ impl fmt::Write for Out {
     }
 }
 
-extern "C" fn called(ip: usize, _: usize, ops: &Ops, _: &mut Fregs) {
+extern "C" fn called(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
     let mut known = KNOWN.iter().filter_map(spin::Once::get);
     if let Some(trigger) = known.find(|trigger| core::ptr::eq(&raw const trigger.ops, ops)) {
-        trigger.fire(ip);
+        trigger.fire(ip, fregs);
     }
 }
 

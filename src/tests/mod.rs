@@ -14,6 +14,7 @@ mod fuzz;
 mod graph;
 mod insn;
 mod instances;
+mod kernel_stack;
 mod lock;
 mod logs;
 mod model;

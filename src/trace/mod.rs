@@ -196,6 +196,8 @@ pub const DATA_KIND_SHIFT: u32 = 40;
 pub const DATA_ARGUMENT: u16 = 0;
 /// The kind of a DATA slot that holds what a function returned in x0.
 pub const DATA_RESULT: u16 = 1;
+/// The kind of a DATA slot that holds a return address of a stack trace.
+pub const DATA_RETURN_ADDRESS: u16 = 2;
 
 /// The value of a DATA slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use core::arch::asm;
 use core::fmt;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 
@@ -287,6 +288,19 @@ fn psci(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {
         };
     }
     answer as i64
+}
+
+/// Where the stack of a core lies that `boot.S` gives it: what it runs on until it switches to a task.
+///
+/// # Panics
+/// Where there is no such core.
+pub fn stack(core: usize) -> Range<usize> {
+    unsafe extern "C" {
+        static __stacks_start: u8;
+    }
+    assert!(core < board::MAX_CORES, "core {core} has no stack");
+    let low = &raw const __stacks_start as usize + core * board::STACK_BYTES;
+    low..low + board::STACK_BYTES
 }
 
 /// A further core, with MMU, caches and a stack; `boot.S` calls it.
