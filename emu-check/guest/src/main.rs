@@ -13,9 +13,11 @@ use virt::println;
 
 virt::entry!(main);
 
-/// What is done wrong; `xtask` knows the same words, and what the plug-in must answer to each. `count` does nothing wrong.
-const FAULTS: [&str; 21] = [
+/// What is done wrong; `xtask` knows the same words, and what the plug-in must answer to each. `count` and
+/// `same-word` do nothing wrong.
+const FAULTS: [&str; 22] = [
     "none",
+    "same-word",
     "count",
     "clean",
     "clean-dsb",
@@ -185,6 +187,8 @@ notrace! {
     #[inline(never)]
     fn single(site: Layout, fault: &str) {
         match fault {
+            // Changes nothing, so nothing is missing, and init is not over.
+            "same-word" => store_word(site.mov(), Insn::NOP.0),
             "half-patched" => store_literal(site.literal(), &raw const NO_OPS as u64),
             "elsewhere" => store_word(site.end(), Insn::NOP.0),
             "late-mov" => {
@@ -243,6 +247,9 @@ fn main() -> Result<(), &'static str> {
     }
     let (here, aside) = (site(victim), site(bystander));
     assert!(COMPILED_LITERAL != 0 && here != aside);
+    if fault == "same-word" {
+        single(here, fault);
+    }
     if fault == "mov-unsynchronised" {
         // Nothing between the last DSB and the execution: the caller goes on without an ISB.
         prepare(here, "isb");

@@ -10,6 +10,7 @@
 
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{AliasError, Filter, Ftrace, Ops, Platform};
+use core::arch::asm;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use guest::fault::{self, Fault};
@@ -86,15 +87,32 @@ fn subject(n: u64) -> u64 {
 fn other_core(_: usize) {
     virt::irq::unmask();
     loop {
-        let at = TASK.load(SeqCst);
-        if at != 0 {
-            *ANSWER.lock() = match at & LOAD {
-                0 => fault::store(at, subject_word()),
-                _ => fault::load(at & !LOAD),
-            };
-            TASK.store(0, SeqCst);
-        }
+        let at = wait_for_task();
+        *ANSWER.lock() = match at & LOAD {
+            0 => fault::store(at, subject_word()),
+            _ => fault::load(at & !LOAD),
+        };
+        TASK.store(0, SeqCst);
     }
+}
+
+/// In asm: while init writes its words, this core must execute no traced function, and a build that is not optimised has a
+/// function for each load of an atomic. The ISB makes it see what init has written until then.
+#[inline(always)]
+fn wait_for_task() -> usize {
+    let at: usize;
+    // SAFETY: loads of a static that lives for ever, and a barrier.
+    unsafe {
+        asm!(
+            "2: ldar {at}, [{task}]",
+            "cbz {at}, 2b",
+            "isb",
+            at = out(reg) at,
+            task = in(reg) TASK.as_ptr(),
+            options(nostack, preserves_flags),
+        );
+    }
+    at
 }
 
 fn on_other_core(at: usize) -> Option<Fault> {
