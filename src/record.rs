@@ -126,6 +126,18 @@ impl Recorder {
             .ok_or(RecordError::Ftrace(Error::NotInitialised))?
             .text
             .clone();
+        self.install_for(text, memory, sizes, boots, flags)
+    }
+
+    /// As [`Recorder::install`], for a kernel whose text is known.
+    pub(crate) fn install_for(
+        &'static self,
+        text: core::ops::Range<usize>,
+        memory: &'static mut [MaybeUninit<u8>],
+        sizes: Sizes,
+        boots: u64,
+        flags: u64,
+    ) -> Result<(), RecordError> {
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(RecordError::AlreadyInstalled);
         }

@@ -3,6 +3,7 @@
 //! Each test is named after the rule that it proves. Loads are not compared: the engine may read as often as it likes.
 
 mod audit;
+mod bad_memory;
 mod builtin;
 mod cache;
 mod fake;

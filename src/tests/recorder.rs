@@ -42,7 +42,7 @@ pub(super) static FTRACE: Ftrace = Ftrace::new(&Board);
 pub(super) struct Kernel {
     pub(super) recorder: &'static Recorder,
     pub(super) areas: &'static [CpuArea; CORES + 1],
-    region: &'static [MaybeUninit<u8>],
+    region: View,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -63,10 +63,31 @@ pub(super) fn memory(bytes: u64) -> &'static mut [MaybeUninit<u8>] {
     &mut memory[at..][..bytes as usize]
 }
 
+/// One recorder at a time has the areas.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Memory of [`memory`], whoever has it, as a debugger looks at it.
+pub(super) struct View(&'static [MaybeUninit<u8>]);
+
+impl View {
+    pub(super) fn of(memory: &[MaybeUninit<u8>]) -> Self {
+        // SAFETY: leaked; it is looked at while nobody writes.
+        Self(unsafe { &*core::ptr::from_ref(memory) })
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // SAFETY: all of it was written when it was made.
+        let byte = |byte: &MaybeUninit<u8>| unsafe { byte.assume_init_read() };
+        self.0.iter().map(byte).collect()
+    }
+}
+
 impl Kernel {
     pub(super) fn new(mode: Mode, spare: bool) -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let sizes = Sizes {
             cores: CORES,
             ring_bytes: EVENTS * EVENT_BYTES,
@@ -74,7 +95,7 @@ impl Kernel {
             spare,
         };
         let memory = memory(sizes.bytes().expect("sizes that can be"));
-        let region = core::ptr::from_ref(&*memory);
+        let region = View::of(memory);
         let recorder: &Recorder = Box::leak(Box::new(Recorder::new(&FTRACE)));
         let areas: &[_; CORES + 1] = Box::leak(Box::new(core::array::from_fn(|_| CpuArea::new())));
         for (area, core) in areas.iter().zip([0, 1, 2, 1]) {
@@ -87,8 +108,7 @@ impl Kernel {
         Self {
             recorder,
             areas,
-            // SAFETY: leaked; it is looked at while nobody writes, as a debugger looks at it.
-            region: unsafe { &*region },
+            region,
             _alone: alone,
         }
     }
@@ -104,9 +124,7 @@ impl Kernel {
 
     /// The region as a debugger reads it.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        // SAFETY: all of it was written when the region was made.
-        let byte = |byte: &MaybeUninit<u8>| unsafe { byte.assume_init_read() };
-        self.region.iter().map(byte).collect()
+        self.region.bytes()
     }
 }
 
