@@ -50,7 +50,8 @@ pub enum Action {
     Stack,
     /// Switches recording off and parks the calling core for good, where a debugger finds it.
     Halt {
-        /// Makes each other core call [`park`], by an interrupt. Called once, before the core is parked.
+        /// Makes each other core call [`park`], by an interrupt. Called once, before the core is parked; it must not wait for
+        /// a core that may have interrupts masked. A core is parked when it takes the interrupt.
         stop_others: fn(),
     },
 }
