@@ -1,6 +1,7 @@
 /*
  * ftrace_entry_graph_more, ftrace_return_to_graph_more: as entry_graph.S, and with ENTRY up to eight arguments, with EXIT the
- * result (DATA slots, docs/trace-format.md), as the ops' options say (src/graph.rs). Nothing saved, nothing called.
+ * result (DATA slots, docs/trace-format.md), as the ops' options say (src/graph.rs); only calls whose STACK_STATE is from
+ * GRAPH_LOW on less than GRAPH_SPAN: one comparison for all that decides where to record. Nothing saved, nothing called.
  *
  * Entry.  In: x11 = the ops, x9, x30 as in frame.S, x0-x7 the arguments.
  *         Out, destroyed, stack: as ftrace_entry_graph. The frame's FRAME_AUX holds the options.
@@ -41,7 +42,15 @@
     FTRACE_CPU_AREA
     cbz     x12, ftrace_untraced
     ldr     x11, [x11, #{OPS_OWN}]
-    FTRACE_PUSH ftrace_overrun
+    ldr     x13, [x12, #{CPU_RETURN_STACK}]
+    ldr     x10, [x13, #{STACK_STATE}]
+    ldp     x14, x15, [x11, #{GRAPH_LOW}]
+    sub     x14, x10, x14
+    cmp     x14, x15
+    b.hs    ftrace_untraced
+    FTRACE_PUSH_TO ftrace_overrun
+    add     x10, x10, #1
+    str     x10, [x13, #{STACK_STATE}]  /* who interrupts before or since leaves it as it was */
     mrs     x17, cntvct_el0
     stp     x9, x30, [x14, #{FRAME_LR}]
     stp     x17, x11, [x14, #{FRAME_TIME}]
@@ -94,7 +103,10 @@
     FTRACE_POP
     ldp     x15, x9, [x14, #{FRAME_TIME}]
     mrs     x17, cntvct_el0
+    ldr     x16, [x13, #{STACK_STATE}]
     str     x14, [x13, #{STACK_TOP}]
+    sub     x16, x16, #1
+    str     x16, [x13, #{STACK_STATE}]
     sub     x10, x17, x15               /* the duration */
     ldr     x9, [x9, #{GRAPH_EXIT}]
     ldr     x12, [x12, #{CPU_RING}]

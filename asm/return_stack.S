@@ -2,7 +2,7 @@
  * The return stack (src/return_stack.rs): where the entries that hijack a return address keep the real one.
  *
  *   stack:  STACK_TOP  address behind the last frame    STACK_LIMIT  address behind the memory    STACK_CHILD  see
- *           STACK_OVERRUNS calls that found no room                                               entry_profile.S
+ *           STACK_OVERRUNS calls that found no room     STACK_STATE  see entry_graph_more.S       entry_profile.S
  *   frame:  FRAME_LR the address to return to, FRAME_IP callsite or block | FRAME_TIME ticks at entry, FRAME_AUX the entry's own
  *
  * Why plain loads and stores are safe against interrupts. Push: an interrupt before the store of the top uses the same
@@ -14,6 +14,11 @@
 /* x14 <- the frame that is now the top one, x13 <- the stack. In: x12 = CpuArea. Goes to \full without room. Writes x15. */
 .macro FTRACE_PUSH full
     ldr     x13, [x12, #{CPU_RETURN_STACK}]
+    FTRACE_PUSH_TO \full
+.endm
+
+/* The same, with the stack in x13. */
+.macro FTRACE_PUSH_TO full
     ldr     x14, [x13, #{STACK_TOP}]
     ldr     x15, [x13, #{STACK_LIMIT}]
     cmp     x14, x15

@@ -13,6 +13,12 @@ pub(crate) const BYTES_SHIFT: u32 = ARGUMENTS_MAX as u32;
 pub(crate) const RESULT_BIT: u32 = (2 * EVENT_BYTES).trailing_zeros();
 const _: () = assert!(EVENT_BYTES & 1 << RESULT_BIT == 0);
 
+/// The greatest depth that can be asked for.
+pub const DEPTH_MAX: u32 = 1 << 16;
+
+/// The states of a return stack in which calls are recorded, whatever their depth.
+const ANY_DEPTH: u64 = 1 << u32::BITS;
+
 /// What the function graph records besides the entry and exit of each call. By default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GraphOptions {
@@ -23,6 +29,21 @@ pub struct GraphOptions {
     pub arguments: u8,
     /// Whether x0 as the function returns it: a slot, too. Of a function that returns nothing it says nothing.
     pub result: bool,
+    /// How many recorded calls may be open inside each other, at most [`DEPTH_MAX`]; 0 is no limit. Deeper calls run untraced:
+    /// they leave no event, take no frame of the return stack, and return to their callers. What an interrupt calls is
+    /// deeper than what it interrupts.
+    pub depth: u32,
+}
+
+impl GraphOptions {
+    /// Entry and exit and nothing else, of every call: as [`Default`], for constants.
+    pub const fn new() -> Self {
+        Self {
+            arguments: 0,
+            result: false,
+            depth: 0,
+        }
+    }
 }
 
 /// The options in the form that the asm reads: a word for each decision, so that none is half changed under way.
@@ -33,6 +54,9 @@ pub(crate) struct Shape {
     entry: AtomicU64,
     /// Bytes of an exit's slots.
     exit: AtomicU64,
+    /// The least state of a return stack in which a call is recorded, and how many states there are of which that is one.
+    low: AtomicU64,
+    span: AtomicU64,
 }
 
 impl Shape {
@@ -41,6 +65,8 @@ impl Shape {
         Self {
             entry: AtomicU64::new(EVENT_BYTES << BYTES_SHIFT),
             exit: AtomicU64::new(EVENT_BYTES),
+            low: AtomicU64::new(0),
+            span: AtomicU64::new(ANY_DEPTH),
         }
     }
 
@@ -52,9 +78,20 @@ impl Shape {
         self.entry.store(entry, Ordering::Relaxed);
         let exit = (1 + u64::from(options.result)) * EVENT_BYTES;
         self.exit.store(exit, Ordering::Relaxed);
+        let span = match options.depth {
+            0 => ANY_DEPTH,
+            depth => u64::from(depth),
+        };
+        self.span.store(span, Ordering::Relaxed);
     }
 
-    /// Both words.
+    /// Whether a call is recorded whose return stack is in this state.
+    pub(crate) fn takes(&self, state: u64) -> bool {
+        let from_low = state.wrapping_sub(self.low.load(Ordering::Relaxed));
+        from_low < self.span.load(Ordering::Relaxed)
+    }
+
+    /// What the entries and return handlers read to know what to store.
     #[cfg(test)]
     pub(crate) fn words(&self) -> [u64; 2] {
         [&self.entry, &self.exit].map(|word| word.load(Ordering::Relaxed))
@@ -75,4 +112,7 @@ pub(crate) mod offset {
 
     pub(crate) const ENTRY: usize = offset_of!(Shape, entry);
     pub(crate) const EXIT: usize = offset_of!(Shape, exit);
+    pub(crate) const LOW: usize = offset_of!(Shape, low);
+    // The asm loads them as a pair.
+    const _: () = assert!(offset_of!(Shape, span) == LOW + size_of::<u64>());
 }

@@ -75,7 +75,7 @@ pub use engine::{Applied, Audit, Finding, Shutdown};
 pub use error::{AliasError, Error, PatchError, Why, WriteFault};
 pub use filter::{Filter, MAX_PATTERNS};
 pub use fregs::Fregs;
-pub use graph::{ARGUMENTS_MAX, GraphOptions};
+pub use graph::{ARGUMENTS_MAX, DEPTH_MAX, GraphOptions};
 pub use image::Image;
 pub use instances::CounterLine;
 pub use introspect::{Callsite, Callsites, Reject, Rejects, Symbol};

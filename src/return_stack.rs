@@ -53,6 +53,8 @@ pub struct ReturnStack {
     limit: AtomicU64,
     /// Ticks that the calls of the function at hand have taken (asm/entry_profile.S).
     child: AtomicU64,
+    /// How many calls are open that the graph with options records (src/graph.rs says what else).
+    state: AtomicU64,
     overruns: AtomicU64,
     frames: spin::Once<&'static [ReturnFrame]>,
 }
@@ -67,6 +69,7 @@ impl ReturnStack {
             top: AtomicU64::new(0),
             limit: AtomicU64::new(0),
             child: AtomicU64::new(0),
+            state: AtomicU64::new(0),
             overruns: AtomicU64::new(0),
             frames: spin::Once::new(),
         }
@@ -119,7 +122,17 @@ impl ReturnStack {
         if self.capacity() > 0 {
             let base = self.all().as_ptr() as u64;
             self.top.store(base, Ordering::Relaxed);
+            self.state.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Where the task is, for the graph's options: see [`crate::graph::Shape::takes`].
+    pub(crate) fn state(&self) -> u64 {
+        self.state.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_state(&self, state: u64) {
+        self.state.store(state, Ordering::Relaxed);
     }
 
     /// What an unwinder asks: see [`RealReturns`].
@@ -270,6 +283,7 @@ pub(crate) mod offset {
     pub(crate) const TOP: usize = offset_of!(ReturnStack, top);
     pub(crate) const LIMIT: usize = offset_of!(ReturnStack, limit);
     pub(crate) const CHILD: usize = offset_of!(ReturnStack, child);
+    pub(crate) const STATE: usize = offset_of!(ReturnStack, state);
     pub(crate) const OVERRUNS: usize = offset_of!(ReturnStack, overruns);
     pub(crate) const FRAME_LR: usize = offset_of!(ReturnFrame, lr);
     pub(crate) const FRAME_TIME: usize = offset_of!(ReturnFrame, time);

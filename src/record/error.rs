@@ -3,7 +3,7 @@
 
 use super::memory::CORES_MAX;
 use crate::error::Error;
-use crate::graph::ARGUMENTS_MAX;
+use crate::graph::{ARGUMENTS_MAX, DEPTH_MAX};
 use crate::trace::{REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN, TEXT_BYTES_MAX};
 use core::fmt;
 
@@ -53,6 +53,8 @@ pub enum RecordError {
     NotAPair,
     /// More arguments than are passed in registers.
     Arguments(u8),
+    /// A depth of the graph beyond [`DEPTH_MAX`].
+    Depth(u32),
     /// The region has no ring for this core.
     NoSuchCore {
         /// Asked for.
@@ -103,6 +105,10 @@ impl fmt::Display for RecordError {
             Self::Arguments(arguments) => write!(
                 f,
                 "{arguments} arguments: at most {ARGUMENTS_MAX} are passed in registers"
+            ),
+            Self::Depth(depth) => write!(
+                f,
+                "a depth of {depth}: give at most {DEPTH_MAX}, or 0 for no limit"
             ),
             Self::NoSuchCore { core, cores } => {
                 write!(

@@ -6,7 +6,7 @@ use crate::arch;
 use crate::arch::entry::{GRAPH, GRAPH_MORE};
 use crate::areas;
 use crate::fregs::Fregs;
-use crate::graph::{ARGUMENTS_MAX, GraphOptions, Shape};
+use crate::graph::{ARGUMENTS_MAX, DEPTH_MAX, GraphOptions, Shape};
 use crate::insn::INSN_SIZE;
 use crate::ops::{Kind, Ops};
 use crate::trace::{DATA_ARGUMENT, Data, Type};
@@ -35,6 +35,20 @@ impl Graph {
     }
 }
 
+impl GraphOptions {
+    /// # Errors
+    /// Those of [`Recorder::graph_ops_with`].
+    pub(crate) fn check(&self) -> Result<(), RecordError> {
+        if self.arguments > ARGUMENTS_MAX {
+            return Err(RecordError::Arguments(self.arguments));
+        }
+        if self.depth > DEPTH_MAX {
+            return Err(RecordError::Depth(self.depth));
+        }
+        Ok(())
+    }
+}
+
 impl Recorder {
     /// The ops of the function graph: the functions that its filter takes leave an ENTRY event when they are entered and an
     /// EXIT event, with their duration in ticks, when they return. Registering it needs a return stack
@@ -52,15 +66,13 @@ impl Recorder {
     /// Beside the graph without options it is another ops, and a function that both take leaves the events of both.
     ///
     /// # Errors
-    /// [`RecordError::NotInstalled`]; [`RecordError::Arguments`], and no option is changed.
+    /// [`RecordError::NotInstalled`]; [`RecordError::Arguments`], [`RecordError::Depth`]. No option is changed then.
     pub fn graph_ops_with(
         &'static self,
         options: GraphOptions,
     ) -> Result<&'static Ops, RecordError> {
         let ops = &self.graph.more[self.installed()?.form()];
-        if options.arguments > ARGUMENTS_MAX {
-            return Err(RecordError::Arguments(options.arguments));
-        }
+        options.check()?;
         self.graph.shape.set(options);
         ops.set_shape(&self.graph.shape);
         Ok(ops)
@@ -74,9 +86,14 @@ extern "C" fn plain_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs
 
 /// As [`plain_from_a_set`], with options.
 extern "C" fn more_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
-    let Some(shape) = ops.shape() else {
+    let (Some(shape), Some(area)) = (ops.shape(), arch::cpu_area()) else {
         return;
     };
+    let stack = area.return_stack();
+    let state = stack.state();
+    if !shape.takes(state) {
+        return;
+    }
     let arguments: [Data; ARGUMENTS_MAX as usize] = core::array::from_fn(|i| Data {
         kind: DATA_ARGUMENT,
         index: i as u8,
@@ -84,17 +101,21 @@ extern "C" fn more_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs)
     });
     let arguments = arguments.get(..shape.arguments()).unwrap_or(&arguments);
     let shape = core::ptr::from_ref(shape) as u64;
-    entered(ip, ops, fregs, shape, arguments);
+    if entered(ip, ops, fregs, shape, arguments) {
+        stack.set_state(state + 1);
+    }
 }
 
-/// Whatever the frame is to hold for the return handler in `aux`.
-fn entered(ip: usize, ops: &Ops, fregs: &mut Fregs, aux: u64, arguments: &[Data]) {
+/// Whatever the frame is to hold for the return handler in `aux`. Whether the return is hijacked.
+fn entered(ip: usize, ops: &Ops, fregs: &mut Fregs, aux: u64, arguments: &[Data]) -> bool {
     let (Some(area), Some(handler)) = (arch::cpu_area(), arch::graph_handler(ops.data())) else {
-        return;
+        return false;
     };
     let (callsite, parent) = ((ip + INSN_SIZE) as u64, fregs.lr() as u32);
     let stack = area.return_stack();
-    if let Some(time) = stack.hijack(fregs, callsite, handler, aux) {
-        areas::ring(area).write_with(Type::Entry, time, callsite, parent, arguments);
-    }
+    let Some(time) = stack.hijack(fregs, callsite, handler, aux) else {
+        return false;
+    };
+    areas::ring(area).write_with(Type::Entry, time, callsite, parent, arguments);
+    true
 }

@@ -1,7 +1,8 @@
 //! The graph's options, as the asm reads them.
 #![forbid(unsafe_code)]
 
-use crate::graph::{ARGUMENTS_MAX, BYTES_SHIFT, GraphOptions, RESULT_BIT, Shape};
+use crate::graph::{ARGUMENTS_MAX, BYTES_SHIFT, DEPTH_MAX, GraphOptions, RESULT_BIT, Shape};
+use crate::record::RecordError;
 use crate::trace::EVENT_BYTES;
 
 #[test]
@@ -9,7 +10,11 @@ fn a_word_says_how_many_bytes_and_which_slots() {
     let shape = Shape::new();
     for arguments in 0..=ARGUMENTS_MAX {
         for result in [false, true] {
-            shape.set(GraphOptions { arguments, result });
+            shape.set(GraphOptions {
+                arguments,
+                result,
+                ..GraphOptions::default()
+            });
             let [entry, exit] = shape.words();
             let slots = 1 + u64::from(arguments);
             assert_eq!(entry >> BYTES_SHIFT, slots * EVENT_BYTES);
@@ -23,4 +28,35 @@ fn a_word_says_how_many_bytes_and_which_slots() {
     let [entry, exit] = Shape::new().words();
     shape.set(GraphOptions::default());
     assert_eq!([entry, exit], shape.words());
+}
+
+#[test]
+fn a_depth_is_how_many_are_open_at_most() {
+    let shape = Shape::new();
+    let of = |depth| GraphOptions {
+        depth,
+        ..GraphOptions::default()
+    };
+    assert!(shape.takes(0) && shape.takes(u64::from(u32::MAX)));
+    for depth in [1, 2, DEPTH_MAX] {
+        assert_eq!(of(depth).check(), Ok(()));
+        shape.set(of(depth));
+        for open in [
+            0,
+            u64::from(depth) - 1,
+            u64::from(depth),
+            u64::from(depth) + 1,
+        ] {
+            assert_eq!(
+                shape.takes(open),
+                open < u64::from(depth),
+                "{open} of {depth}"
+            );
+        }
+    }
+    for depth in [DEPTH_MAX + 1, u32::MAX] {
+        assert_eq!(of(depth).check(), Err(RecordError::Depth(depth)));
+    }
+    shape.set(of(0));
+    assert!(shape.takes(u64::from(u32::MAX)));
 }

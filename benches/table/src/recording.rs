@@ -62,6 +62,7 @@ fn graph(meter: Meter, base: Cost) {
     let options = GraphOptions {
         arguments: ARGUMENTS_MAX,
         result: true,
+        ..GraphOptions::new()
     };
     match RECORDER.graph_ops_with(options) {
         Ok(ops) => recorder(meter, base, "record_graph_args", ops),

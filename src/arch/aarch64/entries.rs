@@ -63,6 +63,7 @@ macro_rules! entries {
             STACK_TOP = const return_stack::offset::TOP,
             STACK_LIMIT = const return_stack::offset::LIMIT,
             STACK_CHILD = const return_stack::offset::CHILD,
+            STACK_STATE = const return_stack::offset::STATE,
             STACK_OVERRUNS = const return_stack::offset::OVERRUNS,
             FRAME_SIZE = const size_of::<crate::ReturnFrame>(),
             FRAME_LR = const return_stack::offset::FRAME_LR,
@@ -90,6 +91,7 @@ macro_rules! entries {
             EVENT_DATA_RESULT = const (trace::DATA_RESULT as u64) << trace::DATA_KIND_SHIFT,
             GRAPH_ENTRY = const graph::offset::ENTRY,
             GRAPH_EXIT = const graph::offset::EXIT,
+            GRAPH_LOW = const graph::offset::LOW,
             GRAPH_BYTES_SHIFT = const graph::BYTES_SHIFT,
             GRAPH_RESULT_BIT = const graph::RESULT_BIT,
         );

@@ -18,7 +18,11 @@ static BESIDE: Ops = Ops::unguarded(count);
 
 /// Fills the ring and more, behind so many events of another kind, and says how it ends.
 fn fill(arguments: u8, result: bool, before: u32) {
-    sure(RECORDER.graph_ops_with(GraphOptions { arguments, result }));
+    sure(RECORDER.graph_ops_with(GraphOptions {
+        arguments,
+        result,
+        ..GraphOptions::default()
+    }));
     sure(RECORDER.reset(0));
     (0..before).for_each(|task| RECORDER.task_switch(task));
     for n in 0..200 {

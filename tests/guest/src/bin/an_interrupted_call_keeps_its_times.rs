@@ -303,6 +303,7 @@ fn main() {
     let options = GraphOptions {
         arguments: 2,
         result: true,
+        ..GraphOptions::new()
     };
     let ops: &'static Ops = sure(RECORDER.graph_ops_with(options));
     register(ops, &Filter::at(&at));

@@ -139,7 +139,33 @@ fn times_are_possible() -> bool {
 const WHOLE: GraphOptions = GraphOptions {
     arguments: ARGUMENTS_MAX,
     result: true,
+    ..GraphOptions::new()
 };
+
+/// Calls the window from inside.
+#[inline(never)]
+fn outer() {
+    nest::window();
+    black_box(());
+}
+
+/// Where the graph's options leave a call out.
+fn limited() {
+    let options = GraphOptions { depth: 1, ..WHOLE };
+    let more = sure(RECORDER.graph_ops_with(options));
+    let [probe, irq, fiq, serror] = nest::functions();
+    let at = [outer as *const () as usize, probe, irq, fiq, serror];
+    register(more, &Filter::at(&at));
+    let case = Case {
+        enter: outer,
+        prepare: || sure(RECORDER.reset(0)),
+        // The outer call's alone.
+        intact: || written() == 3 + u64::from(ARGUMENTS_MAX),
+        ..Case::builtin("graph with options, too deep", || 0, 0)
+    };
+    nest::through(&case);
+    unregister(more);
+}
 
 fn builtin() {
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
@@ -181,6 +207,7 @@ fn builtin() {
         };
         nest::with(&[more], &case);
     }
+    limited();
     let all = || written() + hits() + timed();
     let four = Case {
         measured: false,

@@ -29,6 +29,7 @@ const RING_EVENTS: u64 = RING_BYTES / 16;
 const WHOLE: GraphOptions = GraphOptions {
     arguments: ARGUMENTS_MAX,
     result: true,
+    ..GraphOptions::new()
 };
 
 fn empty() {
