@@ -16,6 +16,7 @@ pub const NAME: &str = "trace";
 /// What it takes.
 pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | count | proof
       | record GLOB.. | record off | dump [EVENTS] | panic
+      | core NUMBER on | core NUMBER off | task NAME | task off
       | graph GLOB.. | graph [LINES] | graph off | send | profile GLOB.. | profile | profile off
       | cover GLOB.. | cover | cover off";
 /// Lines of the live trace, or of a list, that are printed at a time.
@@ -39,6 +40,16 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["proof"] => proof(),
         ["record", "off"] => record_off(),
         ["record", patterns @ ..] if !patterns.is_empty() => record(patterns),
+        ["core", core, "on"] => record_core(core, true),
+        ["core", core, "off"] => record_core(core, false),
+        ["task", "off"] => {
+            println!(
+                "  tasks recorded alone until now: {}",
+                tracing::record_all_tasks()
+            );
+            Ok(())
+        }
+        ["task", name] => record_task(name),
         ["dump"] => dump(DUMPED),
         ["dump", events] => dump(
             events
@@ -80,6 +91,20 @@ fn record_off() -> Answer {
     let applied = tracing::record_off().map_err(|error| error.to_string())?;
     println!("  {applied}");
     Ok(())
+}
+
+fn record_core(core: &str, record: bool) -> Answer {
+    let core = core.parse().map_err(|_| "core takes a number")?;
+    RECORDER
+        .record_core(core, record)
+        .map_err(|error| error.to_string())
+}
+
+fn record_task(name: &str) -> Answer {
+    let rows = sched::rows();
+    let task = rows.iter().position(|row| row.name == name);
+    let task = task.ok_or_else(|| format!("no task {name}: ps names them"))?;
+    tracing::record_task(task).map_err(|error| error.to_string())
 }
 
 /// What a panic would print. Recording goes on behind it.

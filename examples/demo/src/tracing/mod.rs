@@ -112,7 +112,7 @@ pub fn graph(patterns: &[&str]) -> Result<Applied, RecordError> {
     RECORDER.switch(false)?;
     let applied = trace(ops, patterns);
     irq::masked(|| RECORDER.reset(0))?;
-    RETURNS.store(true, Ordering::Relaxed);
+    TASKS.store(true, Ordering::Relaxed);
     RECORDER.switch(true)?;
     // What comes first belongs to the shell.
     RECORDER.task_switch(sched::current() as u32);
@@ -128,12 +128,31 @@ pub fn graph_off() -> Result<Applied, RecordError> {
     Ok(FTRACE.unregister(RECORDER.graph_ops()?)?)
 }
 
-/// Calls that return may be recorded: also when no more are entered, until all that were have returned, whenever that is.
-static RETURNS: AtomicBool = AtomicBool::new(false);
+/// Tasks matter: calls that return may be recorded, also when no more are entered, until all that were have returned, whenever
+/// that is; or only some tasks are recorded.
+static TASKS: AtomicBool = AtomicBool::new(false);
 
-/// The scheduler gives the core to this task. Said in the recording where it is of entries and exits, whose tasks matter.
+/// Records only this task and those that were added before.
+///
+/// # Errors
+///
+/// Those of [`Recorder::add_task`].
+pub fn record_task(task: usize) -> Result<(), RecordError> {
+    RECORDER.add_task(task as u32)?;
+    TASKS.store(true, Ordering::Relaxed);
+    RECORDER.task_switch(sched::current() as u32);
+    Ok(())
+}
+
+/// Records all tasks again. How many were recorded alone.
+pub fn record_all_tasks() -> usize {
+    let tasks = 0..sched::rows().len() as u32;
+    tasks.filter(|&task| RECORDER.remove_task(task)).count()
+}
+
+/// The scheduler gives the core to this task. Said in the recording where tasks matter.
 pub fn switched_task(task: usize) {
-    if RETURNS.load(Ordering::Relaxed) {
+    if TASKS.load(Ordering::Relaxed) {
         RECORDER.task_switch(task as u32);
     }
 }
