@@ -14,6 +14,8 @@ use crate::proc;
 
 /// How long Ctrl-C may take.
 const END: Duration = Duration::from_secs(30);
+/// Calls that the kernel has recorded when it sends: a thousand of `tick`, then one of `take_the_lock`, which calls `tick` once more.
+const CALLS: usize = 1002;
 const KERNEL_SAYS: [&str; 2] = ["text before the frames", "text behind the frames"];
 
 fn command(subject: &Subject, before: &[&Path], word: &str) -> Command {
@@ -29,7 +31,7 @@ fn command(subject: &Subject, before: &[&Path], word: &str) -> Command {
     command
 }
 
-/// The events stand where the kernel sent them, the text around them is whole, and the exit code is the kernel's; or they are in a
+/// The events stand where the kernel sent them, behind the number of those that were overwritten before; the text around them is whole, and the exit code is the kernel's; or they are in a
 /// file, and the text alone is shown.
 pub fn shows_events(subject: &Subject) -> Result<()> {
     let shown = proc::capture(&mut command(subject, &[], "send"), super::LIMIT)?;
@@ -52,12 +54,14 @@ pub fn shows_events(subject: &Subject) -> Result<()> {
     };
     let events: Vec<String> = lines[before + 1..behind].iter().filter_map(short).collect();
     ensure!(
-        events.len() == HELD
-            && behind - before == HELD + 1
+        lines[before + 1] == format!("[ core 0 ] {} events lost", CALLS - HELD)
+            && events.len() == HELD
+            && behind - before == HELD + 2
             && events.ends_with(&[LAST[0].to_owned(), LAST[1].to_owned()]),
-        "{} events in {} lines; the last: {:?}",
+        "{:?}, then {} events in {} lines; the last: {:?}",
+        lines[before + 1],
         events.len(),
-        behind - before,
+        behind - before - 1,
         events.last()
     );
     let trace = subject.path("run.aft");

@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 #[path = "../../../../aftrace/tests/kernel/mod.rs"]
 mod synthetic;
 
-use synthetic::{Core, callsite, entry, event};
+use synthetic::{Core, RETURN, callsite, entry, event};
 
 /// A call that ENTRY and EXIT are recorded of, or only one of them. Times are nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,7 +260,10 @@ fn cores() -> [Vec<Event>; 2] {
         short(Type::Entry, 1, 1, caller),
         short(Type::Exit, 1, 1, 0),
     ]);
-    first.extend((0..3).map(|n| event(Type::Function, last + 100 + n, callsite(3), caller)));
+    // From the middle of functions, one of which is the last that the readers are given a name of.
+    let callers = [entry(4) + 0x20, entry(5) + 0x20, RETURN + 8];
+    let called = |(n, caller)| event(Type::Function, last + 100 + n, callsite(3), caller as u32);
+    first.extend((0..).zip(callers).map(called));
     first.push(event(Type::Entry, last + 200, callsite(0), caller));
     first.push(event(Type::Entry, last + 250, callsite(2), caller));
     [first, second]

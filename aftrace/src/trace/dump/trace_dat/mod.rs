@@ -238,6 +238,10 @@ impl Writer<'_> {
     fn finish(mut self, mut out: impl Write) -> io::Result<()> {
         let cores: Vec<u16> = self.cores.keys().copied().collect();
         cores.iter().try_for_each(|core| self.flush(*core))?;
+        // A reader takes what a name covers to end at the next one: behind the last, no address has a name but the very first.
+        let header = self.symbols.header();
+        let end = header.text_start.wrapping_add(header.text_bytes);
+        self.names.entry(end).or_insert_with(|| "_etext".to_owned());
         let last = cores.last().map_or(0, |core| u64::from(*core) + 1);
         let cpus = last.max(u64::from(self.trace.header.cpus).min(1 << 16));
         let names = self
