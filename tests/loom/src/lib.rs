@@ -41,6 +41,12 @@ mod return_stack {
     pub(crate) static NO_STACK: ReturnStack = ReturnStack;
 }
 
+mod kernel_stack {
+    #[derive(Debug)]
+    pub struct KernelStack;
+    pub(crate) static NOWHERE: KernelStack = KernelStack;
+}
+
 mod error {
     #[derive(Debug, PartialEq, Eq)]
     pub(crate) enum Error {
