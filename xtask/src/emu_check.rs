@@ -20,6 +20,9 @@ use crate::variant::Variant;
 
 mod own;
 pub mod paths;
+mod watched;
+
+use watched::Watched;
 
 /// What `cargo xtask emu-check` is asked for: without a kernel the whole check.
 #[derive(Debug, clap::Args)]
@@ -35,9 +38,9 @@ pub struct Options {
     /// Write every distinct executed path of a call to this file (emu-check/README.md has its form).
     #[arg(long, value_name = "FILE", requires = "kernel")]
     path: Option<PathBuf>,
-    /// CPU model of QEMU.
-    #[arg(long, default_value = "cortex-a72", requires = "kernel")]
-    cpu: String,
+    /// CPU model of QEMU; without it cortex-a72, or the one that a guest's header gives cores of its own.
+    #[arg(long, requires = "kernel")]
+    cpu: Option<String>,
     /// Cores; without it what the guest's header says, or one.
     #[arg(long, requires = "kernel")]
     smp: Option<u32>,
@@ -76,12 +79,10 @@ fn one(ready: &Ready, name: &str, options: &Options) -> Result<()> {
         bail!("{why}");
     }
     let kernel = crate::demo::build(ready, name, options.target, options.profile)?;
-    let header = Header::parse(&source(name))?;
-    let mut machine = Machine {
-        limit: LIMIT,
-        icount: options.icount || header.icount,
-        ..header.machine(&options.cpu)
-    };
+    let text = source(name);
+    let header = Header::parse(&text)?;
+    let mut machine = judged_on(&header, &text, options.cpu.as_deref());
+    machine.icount |= options.icount;
     machine.cores = options.smp.unwrap_or(machine.cores);
     machine.gic = options.gic.unwrap_or(machine.gic);
     if !options.words.is_empty() {
@@ -94,10 +95,10 @@ fn one(ready: &Ready, name: &str, options: &Options) -> Result<()> {
     if let Some(path) = &options.path {
         more.push_str(&format!(",path={}", path.display()));
     }
-    let (report, console) = watch(&plugin()?, &kernel.elf, &machine, &more)?;
-    say(console);
-    say(&report.0);
-    report.passes().context("the plug-in reports violations")
+    let watched = watch(&plugin()?, &kernel.elf, &machine, &more)?;
+    say(&watched.console);
+    say(&watched.report);
+    watched.passes(header.exit)
 }
 
 /// The executed paths of a kernel's calls on a CPU model.
@@ -115,8 +116,7 @@ pub fn paths(ready: &Ready, kernel: &Kernel, cpu: &str) -> Result<Vec<paths::Rec
     };
     let file = scratch("paths", &kernel.elf);
     let more = format!(",path={}", file.display());
-    let (report, _) = watch(&plugin()?, &kernel.elf, &machine, &more)?;
-    report.passes()?;
+    watch(&plugin()?, &kernel.elf, &machine, &more)?.passes(0)?;
     let text = fs::read_to_string(&file)?;
     fs::remove_file(&file)?;
     paths::Recorded::all(&text)
@@ -136,10 +136,13 @@ fn cannot(ready: &Ready) -> Option<String> {
     (!has).then(|| "this QEMU was built without plug-ins".to_owned())
 }
 
-/// The source of a guest of tests/guest; empty for other kernels.
+/// The source of a guest; empty for other kernels.
 fn source(name: &str) -> String {
-    let source = repo().join("tests/guest/src/bin").join(name);
-    fs::read_to_string(source.with_extension("rs")).unwrap_or_default()
+    GUESTS
+        .iter()
+        .map(|package| repo().join(format!("tests/{package}/src/bin/{name}.rs")))
+        .find_map(|path| fs::read_to_string(path).ok())
+        .unwrap_or_default()
 }
 
 /// The plug-in's package.
@@ -147,40 +150,6 @@ pub const NAME: &str = "emu-check";
 const GUEST: &str = "emu-check-guest";
 const BENCH: &str = "bench-table";
 const LIMIT: Duration = Duration::from_secs(600);
-
-/// What the plug-in wrote.
-struct Report(String);
-
-impl Report {
-    fn violations(&self) -> Vec<&str> {
-        self.0
-            .lines()
-            .filter(|line| line.starts_with("violation: "))
-            .collect()
-    }
-
-    fn passes(&self) -> Result<()> {
-        if self
-            .0
-            .lines()
-            .any(|line| line == "result: pass (0 violations)")
-        {
-            return Ok(());
-        }
-        bail!("{}", self.0)
-    }
-
-    /// Every violation says what was left out, and there is one that says the first of it.
-    fn names(&self, expected: &[&str]) -> Result<()> {
-        let violations = self.violations();
-        let known = |line: &&str| expected.iter().any(|words| line.contains(words));
-        let first = expected.first().copied().unwrap_or_default();
-        if violations.iter().all(known) && violations.iter().any(|line| line.contains(first)) {
-            return Ok(());
-        }
-        bail!("`{first}` was to be reported:\n{}", self.0)
-    }
-}
 
 /// Builds the plug-in.
 fn plugin() -> Result<PathBuf> {
@@ -202,7 +171,7 @@ fn scratch(name: &str, elf: &Path) -> PathBuf {
 
 /// Boots a kernel under the plug-in; each core has a thread of its own, whatever the machine says: where all take turns in one,
 /// QEMU 10 gives a plug-in the number of the core that translated a block, not of the one that executes it.
-fn watch(plugin: &Path, elf: &Path, machine: &Machine, more: &str) -> Result<(Report, String)> {
+fn watch(plugin: &Path, elf: &Path, machine: &Machine, more: &str) -> Result<Watched> {
     let machine = Machine {
         single: false,
         ..machine.clone()
@@ -221,7 +190,11 @@ fn watch(plugin: &Path, elf: &Path, machine: &Machine, more: &str) -> Result<(Re
     let report = fs::read_to_string(&out)
         .with_context(|| format!("no report of the plug-in:\n{}", captured.tail(15)))?;
     let _ = fs::remove_file(&out);
-    Ok((Report(report), captured.stdout))
+    Ok(Watched {
+        report,
+        console: captured.stdout,
+        code: captured.code,
+    })
 }
 
 fn machine(cores: u32, word: &str) -> Machine {
@@ -233,8 +206,11 @@ fn machine(cores: u32, word: &str) -> Machine {
     }
 }
 
+/// Packages of guests.
+const GUESTS: [&str; 2] = ["guest", "guest-alloc"];
+
 /// The packages of kernels that are watched.
-pub const WATCHED: [&str; 3] = [GUEST, "guest", BENCH];
+pub const WATCHED: [&str; 4] = [GUEST, GUESTS[0], BENCH, GUESTS[1]];
 
 /// Judged not optimised, too: init and changes, with cores that come and go. Most others last minutes there.
 const IN_DEV: [&str; 6] = [
@@ -264,13 +240,24 @@ pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str]) {
     for profile in [Profile::Dev, Profile::Release] {
         let mut built = Vec::new();
         tally.step(&format!("build its kernels {profile}"), || {
-            // Not optimised, the bench takes minutes, and patches as the guests do.
-            let packages: Vec<&str> = packages
-                .iter()
-                .copied()
-                .filter(|&package| profile != Profile::Dev || package != BENCH)
-                .collect();
-            built = kernel::build(&ready.toolchain, &packages, None, target, profile)?;
+            let mut wanted = kernel::packages()?;
+            // Not optimised, the bench takes minutes, and patches as the guests do; of the guests with a heap none is judged so.
+            let release_only = [BENCH, GUESTS[1]];
+            wanted.retain(|package| {
+                let name = package.name.as_str();
+                packages.contains(&name)
+                    && (profile != Profile::Dev || !release_only.contains(&name))
+            });
+            for group in kernel::groups(&wanted) {
+                let group: Vec<&str> = group.iter().map(|package| package.name.as_str()).collect();
+                built.extend(kernel::build(
+                    &ready.toolchain,
+                    &group,
+                    None,
+                    target,
+                    profile,
+                )?);
+            }
             Ok(())
         });
         let mut judged = Vec::new();
@@ -284,11 +271,7 @@ pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str]) {
         tally.steps(
             judged,
             |job| job.name.clone(),
-            |job| {
-                watch(&library, &job.kernel.elf, &job.machine, "")?
-                    .0
-                    .passes()
-            },
+            |job| watch(&library, &job.kernel.elf, &job.machine, "")?.passes(job.exit),
         );
     }
 }
@@ -298,6 +281,26 @@ struct Job<'a> {
     name: String,
     kernel: &'a Kernel,
     machine: Machine,
+    /// The kernel's exit code.
+    exit: i32,
+}
+
+/// The machine that a kernel is judged on; a guest whose models have their own numbers of cores on the last of them.
+fn judged_on(header: &Header, text: &str, cpu: Option<&str>) -> Machine {
+    let own = header.cpus.last().filter(|cpu| cpu.contains('/'));
+    let cpu = cpu.or(own.map(String::as_str)).unwrap_or("cortex-a72");
+    let mut machine = Machine {
+        limit: LIMIT,
+        ..header.machine(cpu)
+    };
+    // It takes long: fewer changes show the same order.
+    if let Some(words) = text
+        .lines()
+        .find_map(|line| line.strip_prefix("//@ emu-check-args: "))
+    {
+        machine.words = words.split_whitespace().map(str::to_owned).collect();
+    }
+    machine
 }
 
 /// Guests that never reach their patching, or write the text by hand to see what the tracer says, are judged as they are.
@@ -328,22 +331,11 @@ fn real<'a>(tally: &mut Tally, kernel: &'a Kernel) -> Option<Job<'a>> {
         );
         return None;
     }
-    // A guest whose models have their own numbers of cores is judged on the last of them.
-    let cpu = header.cpus.last().filter(|cpu| cpu.contains('/'));
-    let mut machine = Machine {
-        limit: LIMIT,
-        ..header.machine(cpu.map_or("cortex-a72", String::as_str))
-    };
-    // It takes long: fewer changes show the same order.
-    if let Some(words) = text
-        .lines()
-        .find_map(|line| line.strip_prefix("//@ emu-check-args: "))
-    {
-        machine.words = words.split_whitespace().map(str::to_owned).collect();
-    }
+    let machine = judged_on(&header, &text, None);
     Some(Job {
         name,
         kernel,
         machine,
+        exit: header.exit,
     })
 }

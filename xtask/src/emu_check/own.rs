@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use super::paths::{Counted, Recorded};
-use super::{NAME, machine, scratch, watch};
+use super::{NAME, Watched, machine, scratch, watch};
 use crate::kernel::Kernel;
 use crate::qemu::Machine;
 use crate::test::Tally;
@@ -83,22 +83,14 @@ pub fn check(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
                     "{NAME}: nothing left out, {right}, {} {cores} cores",
                     kernel.profile
                 ),
-                || {
-                    watch(plugin, &kernel.elf, &machine(cores, right), "")?
-                        .0
-                        .passes()
-                },
+                || watch(plugin, &kernel.elf, &machine(cores, right), "")?.passes(0),
             );
         }
         for (fault, least, expected) in FAULTS {
             if cores >= least {
                 tally.step(
                     &format!("{NAME}: {fault}, {} {cores} cores", kernel.profile),
-                    || {
-                        watch(plugin, &kernel.elf, &machine(cores, fault), "")?
-                            .0
-                            .names(expected)
-                    },
+                    || watch(plugin, &kernel.elf, &machine(cores, fault), "")?.names(expected),
                 );
             }
         }
@@ -114,9 +106,12 @@ fn counts(plugin: &Path, kernel: &Kernel) -> Result<()> {
     };
     let file = scratch("path", &kernel.elf);
     let more = format!(",count=on,path={}", file.display());
-    let (report, console) = watch(plugin, &kernel.elf, &machine, &more)?;
-    report.passes()?;
-    let counted = Counted::all(&report.0)?;
+    let watched = watch(plugin, &kernel.elf, &machine, &more)?;
+    watched.passes(0)?;
+    let Watched {
+        report, console, ..
+    } = watched;
+    let counted = Counted::all(&report)?;
     let paths = Recorded::all(&fs::read_to_string(&file)?)?;
     let _ = fs::remove_file(&file);
     let measured = measured(&console)?;
@@ -132,7 +127,7 @@ fn counts(plugin: &Path, kernel: &Kernel) -> Result<()> {
             .zip(more.last())
             .with_context(|| format!("no figure of {entry}:\n{console}"))?;
         let count = counted.iter().find(|count| count.entry == entry);
-        let count = count.with_context(|| format!("{entry} was not counted:\n{}", report.0))?;
+        let count = count.with_context(|| format!("{entry} was not counted:\n{}", report))?;
         ensure!(
             (count.calls, &count.least, &count.most) == (more.len() as u64, by_pmu.0, by_pmu.1),
             "{count:?}, but the PMU says {more:?}"

@@ -3,6 +3,7 @@
 //@ profile: release
 //@ args: 20000
 //@ long-args: 1000000
+//@ emu-check-args: 200
 //! Registered and removed again and again, two boxed ops on one function at a time, so that a set is made and given back in each
 //! round, in a heap with room for little more: nothing is left behind. A million by `cargo xtask test --long --guest a_million`.
 #![no_std]
