@@ -3,9 +3,13 @@
  * result (DATA slots, docs/trace-format.md), as the ops' options say (src/graph.rs); only calls whose STACK_STATE is from
  * GRAPH_LOW on less than GRAPH_SPAN: one comparison for all that decides where to record. Nothing saved, nothing called.
  *
+ * ftrace_return_to_graph_long: where calls are to take GRAPH_MINIMUM at least. GRAPH_ENTRY is zero then: the entry writes
+ * nothing and leads to this handler, which writes an EXIT if the call was long enough. Which handler it is is decided at
+ * the entry, so that no ENTRY is without its EXIT when options change meanwhile.
+ *
  * Entry.  In: x11 = the ops, x9, x30 as in frame.S, x0-x7 the arguments.
  *         Out, destroyed, stack: as ftrace_entry_graph. The frame's FRAME_AUX holds the options.
- * Return. In: x0 the result. Out: as ftrace_return_to_graph; x9 is destroyed too.
+ * Return. In: x0 the result. Out: as ftrace_return_to_graph; x9 is destroyed too. Three instructions more in _long.
  *
  * The slots of one event are reserved by one add. Where the ring ends, or is full, in their middle, each finds its place by
  * itself (FTRACE_SLOT); anywhere else they follow one another, and an argument takes five instructions.
@@ -33,7 +37,7 @@
     and     x16, x16, #(1 << {EVENT_LAP_LOW_BITS}) - 1
 .endm
 
-.macro FTRACE_ENTRY_GRAPH_MORE name, handler, lse, stop
+.macro FTRACE_ENTRY_GRAPH_MORE name, handler, long, lse, stop
     .balign 64
     .global \name
     .type   \name, %function
@@ -56,6 +60,7 @@
     stp     x17, x11, [x14, #{FRAME_TIME}]
     ldr     x11, [x11, #{GRAPH_ENTRY}]
     mov     x10, x30
+    cbz     x11, 3f                     /* short calls leave no event: wait for the return */
     ldr     x12, [x12, #{CPU_RING}]
     lsr     x30, x11, #{GRAPH_BYTES_SHIFT}
     FTRACE_RESERVE_BYTES \lse, x30
@@ -91,10 +96,12 @@
     ret     x10
 2:  adr     x30, \handler
     b       ftrace_graph_slots
+3:  adr     x30, \long
+    ret     x10
     .size   \name, . - \name
 .endm
 
-.macro FTRACE_RETURN_TO_GRAPH_MORE name, lse, stop
+.macro FTRACE_RETURN_TO_GRAPH_MORE name, lse, stop, long=0
     .balign 64
     .global \name
     .type   \name, %function
@@ -108,6 +115,11 @@
     sub     x16, x16, #1
     str     x16, [x13, #{STACK_STATE}]
     sub     x10, x17, x15               /* the duration */
+.if \long
+    ldr     x16, [x9, #{GRAPH_MINIMUM}]
+    cmp     x10, x16
+    b.lo    1f
+.endif
     ldr     x9, [x9, #{GRAPH_EXIT}]
     ldr     x12, [x12, #{CPU_RING}]
     FTRACE_RESERVE_BYTES \lse, x9
@@ -136,10 +148,10 @@
 .endm
 
     .section .text.ftrace_notrace.asm, "ax", %progbits
-    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more, ftrace_return_to_graph_more, 0, 0
-    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more_lse, ftrace_return_to_graph_more_lse, 1, 0
-    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more_stop, ftrace_return_to_graph_more_stop, 0, 1
-    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more_stop_lse, ftrace_return_to_graph_more_stop_lse, 1, 1
+    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more, ftrace_return_to_graph_more, ftrace_return_to_graph_long, 0, 0
+    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more_lse, ftrace_return_to_graph_more_lse, ftrace_return_to_graph_long_lse, 1, 0
+    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more_stop, ftrace_return_to_graph_more_stop, ftrace_return_to_graph_long_stop, 0, 1
+    FTRACE_ENTRY_GRAPH_MORE ftrace_entry_graph_more_stop_lse, ftrace_return_to_graph_more_stop_lse, ftrace_return_to_graph_long_stop_lse, 1, 1
 
 /*
  * The event and its arguments from position x14 of the ring x12 on, slot by slot, up to the ring's limit; then on with the

@@ -33,6 +33,9 @@ pub struct GraphOptions {
     /// they leave no event, take no frame of the return stack, and return to their callers. What an interrupt calls is
     /// deeper than what it interrupts.
     pub depth: u32,
+    /// How many ticks ([`crate::Platform::ticks`]) a call takes at least that is recorded; 0 is no limit. Shorter ones leave
+    /// no event, longer ones an EXIT alone, which has their duration: so their arguments cannot be recorded, their results can.
+    pub minimum: u64,
 }
 
 impl GraphOptions {
@@ -42,6 +45,7 @@ impl GraphOptions {
             arguments: 0,
             result: false,
             depth: 0,
+            minimum: 0,
         }
     }
 }
@@ -50,13 +54,15 @@ impl GraphOptions {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Shape {
-    /// Bytes of an entry's slots, from [`BYTES_SHIFT`] on; below that, a bit for each argument.
+    /// Bytes of an entry's slots, from [`BYTES_SHIFT`] on; below that, a bit for each argument. Zero: short calls leave no event.
     entry: AtomicU64,
     /// Bytes of an exit's slots.
     exit: AtomicU64,
     /// The least state of a return stack in which a call is recorded, and how many states there are of which that is one.
     low: AtomicU64,
     span: AtomicU64,
+    /// Ticks that a call takes at least.
+    minimum: AtomicU64,
 }
 
 impl Shape {
@@ -67,6 +73,7 @@ impl Shape {
             exit: AtomicU64::new(EVENT_BYTES),
             low: AtomicU64::new(0),
             span: AtomicU64::new(ANY_DEPTH),
+            minimum: AtomicU64::new(0),
         }
     }
 
@@ -74,7 +81,12 @@ impl Shape {
     pub(crate) fn set(&self, options: GraphOptions) {
         let slots = 1 + u64::from(options.arguments);
         let arguments = (1 << options.arguments) - 1;
-        let entry = (slots * EVENT_BYTES) << BYTES_SHIFT | arguments;
+        let entry = match options.minimum {
+            0 => (slots * EVENT_BYTES) << BYTES_SHIFT | arguments,
+            _ => 0,
+        };
+        // Before the entry, so that who finds that zero finds this.
+        self.minimum.store(options.minimum, Ordering::Relaxed);
         self.entry.store(entry, Ordering::Relaxed);
         let exit = (1 + u64::from(options.result)) * EVENT_BYTES;
         self.exit.store(exit, Ordering::Relaxed);
@@ -97,10 +109,10 @@ impl Shape {
         [&self.entry, &self.exit].map(|word| word.load(Ordering::Relaxed))
     }
 
-    /// How many arguments an entry has.
-    pub(crate) fn arguments(&self) -> usize {
+    /// How many arguments an entry has; `None` where it leaves no event.
+    pub(crate) fn arguments(&self) -> Option<usize> {
         let slots = (self.entry.load(Ordering::Relaxed) >> BYTES_SHIFT) / EVENT_BYTES;
-        slots as usize - 1
+        (slots as usize).checked_sub(1)
     }
 }
 
@@ -112,6 +124,7 @@ pub(crate) mod offset {
 
     pub(crate) const ENTRY: usize = offset_of!(Shape, entry);
     pub(crate) const EXIT: usize = offset_of!(Shape, exit);
+    pub(crate) const MINIMUM: usize = offset_of!(Shape, minimum);
     pub(crate) const LOW: usize = offset_of!(Shape, low);
     // The asm loads them as a pair.
     const _: () = assert!(offset_of!(Shape, span) == LOW + size_of::<u64>());

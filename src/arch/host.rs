@@ -99,7 +99,7 @@ pub(crate) fn return_handlers() -> Range<usize> {
 }
 
 pub(crate) fn graph_handler(form: usize) -> Option<usize> {
-    (form < entry::GRAPH.len() * 2).then_some(8)
+    (form < entry::GRAPH.len() * 3).then_some(8)
 }
 
 pub(crate) fn profile_handler() -> usize {

@@ -55,6 +55,8 @@ pub enum RecordError {
     Arguments(u8),
     /// A depth of the graph beyond [`DEPTH_MAX`].
     Depth(u32),
+    /// Arguments of calls that leave no ENTRY, because short ones are to leave no event.
+    ArgumentsOfLongCalls(u8),
     /// The region has no ring for this core.
     NoSuchCore {
         /// Asked for.
@@ -109,6 +111,10 @@ impl fmt::Display for RecordError {
             Self::Depth(depth) => write!(
                 f,
                 "a depth of {depth}: give at most {DEPTH_MAX}, or 0 for no limit"
+            ),
+            Self::ArgumentsOfLongCalls(arguments) => write!(
+                f,
+                "{arguments} arguments of calls that take a least time: when that is known they are gone; ask for the one or the other"
             ),
             Self::NoSuchCore { core, cores } => {
                 write!(

@@ -45,6 +45,9 @@ impl GraphOptions {
         if self.depth > DEPTH_MAX {
             return Err(RecordError::Depth(self.depth));
         }
+        if self.minimum > 0 && self.arguments > 0 {
+            return Err(RecordError::ArgumentsOfLongCalls(self.arguments));
+        }
         Ok(())
     }
 }
@@ -66,7 +69,8 @@ impl Recorder {
     /// Beside the graph without options it is another ops, and a function that both take leaves the events of both.
     ///
     /// # Errors
-    /// [`RecordError::NotInstalled`]; [`RecordError::Arguments`], [`RecordError::Depth`]. No option is changed then.
+    /// [`RecordError::NotInstalled`]; [`RecordError::Arguments`], [`RecordError::Depth`],
+    /// [`RecordError::ArgumentsOfLongCalls`]. No option is changed then.
     pub fn graph_ops_with(
         &'static self,
         options: GraphOptions,
@@ -81,7 +85,7 @@ impl Recorder {
 
 /// What a set calls: the event that the asm entry writes. Hijacks the return address that the function has by now.
 extern "C" fn plain_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
-    entered(ip, ops, fregs, 0, &[]);
+    entered(ip, ops.data(), fregs, 0, &[]);
 }
 
 /// As [`plain_from_a_set`], with options.
@@ -94,21 +98,34 @@ extern "C" fn more_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs)
     if !shape.takes(state) {
         return;
     }
+    let aux = core::ptr::from_ref(shape) as u64;
+    let is_hijacked = match shape.arguments() {
+        Some(count) => with_arguments(ip, ops.data(), fregs, aux, count),
+        None => {
+            let form = ops.data() + GRAPH_MORE.len();
+            let ip = (ip + INSN_SIZE) as u64;
+            arch::graph_handler(form)
+                .is_some_and(|handler| stack.hijack(fregs, ip, handler, aux).is_some())
+        }
+    };
+    if is_hijacked {
+        stack.set_state(state + 1);
+    }
+}
+
+fn with_arguments(ip: usize, form: usize, fregs: &mut Fregs, aux: u64, count: usize) -> bool {
     let arguments: [Data; ARGUMENTS_MAX as usize] = core::array::from_fn(|i| Data {
         kind: DATA_ARGUMENT,
         index: i as u8,
         value: fregs.arg(i).unwrap_or(0),
     });
-    let arguments = arguments.get(..shape.arguments()).unwrap_or(&arguments);
-    let shape = core::ptr::from_ref(shape) as u64;
-    if entered(ip, ops, fregs, shape, arguments) {
-        stack.set_state(state + 1);
-    }
+    let arguments = arguments.get(..count).unwrap_or(&arguments);
+    entered(ip, form, fregs, aux, arguments)
 }
 
 /// Whatever the frame is to hold for the return handler in `aux`. Whether the return is hijacked.
-fn entered(ip: usize, ops: &Ops, fregs: &mut Fregs, aux: u64, arguments: &[Data]) -> bool {
-    let (Some(area), Some(handler)) = (arch::cpu_area(), arch::graph_handler(ops.data())) else {
+fn entered(ip: usize, form: usize, fregs: &mut Fregs, aux: u64, arguments: &[Data]) -> bool {
+    let (Some(area), Some(handler)) = (arch::cpu_area(), arch::graph_handler(form)) else {
         return false;
     };
     let (callsite, parent) = ((ip + INSN_SIZE) as u64, fregs.lr() as u32);

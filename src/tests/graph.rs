@@ -22,7 +22,7 @@ fn a_word_says_how_many_bytes_and_which_slots() {
             assert_eq!((entry as u8).count_ones(), u32::from(arguments));
             assert_eq!(exit, EVENT_BYTES * (1 + u64::from(result)));
             assert_eq!(exit >> RESULT_BIT & 1 == 1, result);
-            assert_eq!(shape.arguments(), usize::from(arguments));
+            assert_eq!(shape.arguments(), Some(usize::from(arguments)));
         }
     }
     let [entry, exit] = Shape::new().words();
@@ -59,4 +59,25 @@ fn a_depth_is_how_many_are_open_at_most() {
     }
     shape.set(of(0));
     assert!(shape.takes(u64::from(u32::MAX)));
+}
+
+#[test]
+fn a_least_duration_leaves_the_entry_without_an_event() {
+    let shape = Shape::new();
+    let of = |arguments, minimum| GraphOptions {
+        arguments,
+        result: true,
+        minimum,
+        ..GraphOptions::default()
+    };
+    for minimum in [1, u64::MAX] {
+        assert_eq!(of(0, minimum).check(), Ok(()));
+        shape.set(of(0, minimum));
+        assert_eq!(shape.words(), [0, 2 * EVENT_BYTES]);
+        assert_eq!(shape.arguments(), None);
+    }
+    assert_eq!(of(1, 1).check(), Err(RecordError::ArgumentsOfLongCalls(1)));
+    assert_eq!(of(9, 1).check(), Err(RecordError::Arguments(9)));
+    shape.set(of(1, 0));
+    assert_eq!(shape.arguments(), Some(1));
 }

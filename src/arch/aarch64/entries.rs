@@ -91,6 +91,7 @@ macro_rules! entries {
             EVENT_DATA_RESULT = const (trace::DATA_RESULT as u64) << trace::DATA_KIND_SHIFT,
             GRAPH_ENTRY = const graph::offset::ENTRY,
             GRAPH_EXIT = const graph::offset::EXIT,
+            GRAPH_MINIMUM = const graph::offset::MINIMUM,
             GRAPH_LOW = const graph::offset::LOW,
             GRAPH_BYTES_SHIFT = const graph::BYTES_SHIFT,
             GRAPH_RESULT_BIT = const graph::RESULT_BIT,
@@ -212,7 +213,8 @@ pub(super) fn profile_handler(lse: bool) -> usize {
     handler as *const () as usize
 }
 
-/// What functions return to whose entry is that of [`entry::GRAPH`], and behind those [`entry::GRAPH_MORE`].
+/// What functions return to whose entry is that of [`entry::GRAPH`]; behind those, of [`entry::GRAPH_MORE`], and of the
+/// same where short calls leave no event.
 pub(crate) fn graph_handler(form: usize) -> Option<usize> {
     unsafe extern "C" {
         fn ftrace_return_to_graph();
@@ -223,6 +225,10 @@ pub(crate) fn graph_handler(form: usize) -> Option<usize> {
         fn ftrace_return_to_graph_more_lse();
         fn ftrace_return_to_graph_more_stop();
         fn ftrace_return_to_graph_more_stop_lse();
+        fn ftrace_return_to_graph_long();
+        fn ftrace_return_to_graph_long_lse();
+        fn ftrace_return_to_graph_long_stop();
+        fn ftrace_return_to_graph_long_stop_lse();
     }
     let handlers = [
         ftrace_return_to_graph,
@@ -233,6 +239,10 @@ pub(crate) fn graph_handler(form: usize) -> Option<usize> {
         ftrace_return_to_graph_more_lse,
         ftrace_return_to_graph_more_stop,
         ftrace_return_to_graph_more_stop_lse,
+        ftrace_return_to_graph_long,
+        ftrace_return_to_graph_long_lse,
+        ftrace_return_to_graph_long_stop,
+        ftrace_return_to_graph_long_stop_lse,
     ];
     handlers
         .get(form)

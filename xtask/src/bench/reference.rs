@@ -126,7 +126,7 @@ pub const FIGURES: [Figure; 20] = [
         "overhead_insns",
         "the same, eight arguments and the result: instructions",
         None,
-        None,
+        Some(130.0),
     ),
     figure(
         "record_function",

@@ -167,6 +167,25 @@ fn limited() {
     unregister(more);
 }
 
+/// Where only long calls leave an event, which the probe's are, and then no call is.
+fn of_a_least_duration() {
+    let hijacked = |case| Case {
+        hijacked: true,
+        ..case
+    };
+    let of = |minimum| GraphOptions {
+        result: true,
+        minimum,
+        ..GraphOptions::new()
+    };
+    let more = sure(RECORDER.graph_ops_with(of(1)));
+    let case = hijacked(Case::builtin("graph of long calls", written, 2));
+    nest::with(&[more], &case);
+    let more = sure(RECORDER.graph_ops_with(of(u64::MAX)));
+    let case = hijacked(Case::builtin("graph of long calls, short", written, 0));
+    nest::with(&[more], &case);
+}
+
 fn builtin() {
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
     let hijacking = |case| Case {
@@ -208,6 +227,7 @@ fn builtin() {
         nest::with(&[more], &case);
     }
     limited();
+    of_a_least_duration();
     let all = || written() + hits() + timed();
     let four = Case {
         measured: false,

@@ -88,14 +88,27 @@ fn main() {
     nest::with(&[more], &whole);
     let each = 2 + u64::from(WHOLE.arguments) + u64::from(WHOLE.result);
     let name = "graph with arguments, full";
-    let full = with(fill, true, Case::builtin(name, dropped, each));
+    let all_dropped = with(fill, true, Case::builtin(name, dropped, each));
     nest::with(
         &[more],
         &Case {
             intact: || true,
-            ..full
+            ..all_dropped
         },
     );
+    // EXITs alone; the probe's calls are long.
+    let of_long = GraphOptions {
+        result: true,
+        minimum: 1,
+        ..GraphOptions::new()
+    };
+    let more = sure(RECORDER.graph_ops_with(of_long));
+    let exits = |case| Case {
+        intact: || true,
+        ..case
+    };
+    nest::with(&[more], &exits(room("graph of long calls, room", 2, true)));
+    nest::with(&[more], &exits(full("graph of long calls, full", 2, true)));
     nest::with(&[graph], &Case::no_room("graph, no room"));
     nest::with(&[more], &Case::no_room("graph with arguments, no room"));
     nest::with(&[record], &Case::offline("record, not online", written));

@@ -79,6 +79,10 @@ symbols! {
     ftrace_return_to_graph_more_lse: Recorder(true, Overwrite),
     ftrace_return_to_graph_more_stop: Recorder(false, StopWhenFull),
     ftrace_return_to_graph_more_stop_lse: Recorder(true, StopWhenFull),
+    ftrace_return_to_graph_long: Recorder(false, Overwrite),
+    ftrace_return_to_graph_long_lse: Recorder(true, Overwrite),
+    ftrace_return_to_graph_long_stop: Recorder(false, StopWhenFull),
+    ftrace_return_to_graph_long_stop_lse: Recorder(true, StopWhenFull),
     ftrace_return_handlers_end: Any,
 }
 
