@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Item, Reader, Recorder};
-use crate::trace::{Event, Header, Type};
+use crate::trace::{DATA_RETURN_ADDRESS, Event, Header, Type, trigger_name};
 use core::fmt::{self, Write};
 
 /// Cores whose events are merged with each other: so many as there is room for on a stack that may be nearly full.
@@ -91,10 +91,12 @@ impl Recorder {
         event: Event,
     ) -> fmt::Result {
         if let Some(data) = event.data() {
+            if data.kind == DATA_RETURN_ADDRESS {
+                return writeln!(out, "{:22}{}", "", Place(self, data.value));
+            }
             let kind = match data.kind {
                 0 => "argument",
                 1 => "return value",
-                2 => "return address",
                 _ => "data",
             };
             return writeln!(out, "{:22}{kind} {}: {:#x}", "", data.index, data.value);
@@ -116,7 +118,10 @@ impl Recorder {
             Some(Type::Exit) => writeln!(out, "{} left after {upper} ticks", place(site).name()),
             Some(Type::Task) => writeln!(out, "task {upper}"),
             Some(Type::Stack) => writeln!(out, "{} with a stack of {upper}", place(site).name()),
-            Some(Type::Trigger) => writeln!(out, "{} fired trigger {upper}", place(site).name()),
+            Some(Type::Trigger) => {
+                let action = trigger_name(upper);
+                writeln!(out, "{} fired trigger {action}", place(site).name())
+            }
             Some(Type::Data) | None => writeln!(out, "an event of type {}", event.code()),
         }
     }

@@ -90,6 +90,13 @@ impl Type {
     }
 }
 
+/// What the trigger does whose action a TRIGGER event has in its upper half.
+pub fn trigger_name(action: u32) -> &'static str {
+    const NAMES: [&str; 6] = ["off", "on", "snapshot", "dump", "stack", "halt"];
+    let index = (action as usize).wrapping_sub(1);
+    NAMES.get(index).copied().unwrap_or("unknown")
+}
+
 /// One event: its two words, as they stand in the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event(pub [u64; 2]);

@@ -8,7 +8,7 @@ use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
 use super::values::{comment, equals};
-use aarch64_ftrace::trace::Type;
+use aarch64_ftrace::trace::{Type, trigger_name};
 
 /// How to show it.
 #[derive(Clone, Debug, Default)]
@@ -202,14 +202,9 @@ impl<W: Write> Printer<'_, W> {
             }
             Shown::Step(Step::Other(item)) => match item.event.kind() {
                 Some(Type::Trigger) => {
-                    const ACTIONS: [&str; 7] =
-                        ["0", "off", "on", "snapshot", "dump", "stack", "halt"];
-                    let action = ACTIONS
-                        .get(item.event.upper() as usize)
-                        .copied()
-                        .unwrap_or("unknown");
                     let text = format!(
-                        "trigger {action} at {}",
+                        "trigger {} at {}",
+                        trigger_name(item.event.upper()),
                         self.name(item.event.callsite_low())
                     );
                     self.note(item.core, &text)

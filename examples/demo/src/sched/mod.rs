@@ -4,12 +4,13 @@ mod context;
 
 use crate::sync::Lock;
 use crate::tracing::{self, FTRACE, RECORDER, new_return_stack};
-use aarch64_ftrace::{CpuArea, ReturnStack};
+use aarch64_ftrace::{CpuArea, KernelStack, ReturnStack};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use virt::{irq, timer};
+use virt::{cores, irq, timer};
 
 /// Timer interrupts a second; a task that does not wait loses the core after one.
 pub const HERTZ: u64 = 100;
@@ -36,6 +37,8 @@ struct Task {
     main: fn(),
     /// Where real return addresses are while the tracer has hijacked them.
     returns: &'static ReturnStack,
+    /// Where its stack lies: the tracer follows frames there.
+    bounds: &'static KernelStack,
     state: State,
     /// Where its context is while it does not run.
     sp: usize,
@@ -83,6 +86,7 @@ pub fn start() {
     let mut first = new_task("idle", || (), Vec::new());
     // SAFETY: the boot task's stack, for ever; its area has had none until now, and nothing is traced yet.
     unsafe { FTRACE.switch_return_stack(first.returns) };
+    name_stack(first.bounds, cores::stack(0));
     first.since = timer::ticks();
     BEGAN.store(first.since, Ordering::Relaxed);
     SCHEDULER.lock().tasks.push(first);
@@ -102,15 +106,26 @@ pub fn spawn(name: &'static str, stack_bytes: usize, main: fn()) {
 
 /// Where each task begins: its area gets its return stack, for good, as the area goes with the task.
 fn begin() {
-    let (main, returns) = {
+    let (main, returns, bounds, stack) = {
         let scheduler = SCHEDULER.lock();
         let task = &scheduler.tasks[scheduler.current];
-        (task.main, task.returns)
+        let stack = task.stack.as_ptr_range();
+        let stack = stack.start as usize..stack.end as usize;
+        (task.main, task.returns, task.bounds, stack)
     };
     // SAFETY: a task's own stack, which lives for ever. What was entered before it found a stack without room, which
     // hijacks nothing.
     unsafe { FTRACE.switch_return_stack(returns) };
+    name_stack(bounds, stack);
     main();
+}
+
+/// Says where the running task's stack lies.
+fn name_stack(bounds: &'static KernelStack, stack: Range<usize>) {
+    let set = bounds.set_bounds(stack);
+    assert!(set.is_ok(), "a stack is aligned and has a size");
+    // SAFETY: the task's own stack, which is not given back before the task has ended, and its area goes with it.
+    unsafe { FTRACE.switch_kernel_stack(bounds) };
 }
 
 fn new_task(name: &'static str, main: fn(), stack: Vec<u128>) -> Box<Task> {
@@ -118,6 +133,7 @@ fn new_task(name: &'static str, main: fn(), stack: Vec<u128>) -> Box<Task> {
         name,
         main,
         returns: new_return_stack(),
+        bounds: Box::leak(Box::new(KernelStack::new())),
         state: State::Ready,
         sp: 0,
         ran: 0,

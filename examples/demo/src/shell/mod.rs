@@ -4,6 +4,7 @@ mod commands;
 mod cover;
 mod timing;
 mod trace;
+mod trigger;
 
 use crate::input;
 use alloc::string::String;

@@ -59,10 +59,11 @@ const RING: Sizes = Sizes {
     cores: CORES,
     ring_bytes: 64 * 1024,
     mode: Mode::Overwrite,
-    spare: false,
+    // For the trigger that takes a snapshot.
+    spare: true,
 };
-/// A page for header and control block, and the ring.
-static RING_MEMORY: RecordMemory<{ 4096 + RING.ring_bytes as usize }> = RecordMemory::new();
+/// A page for header and control blocks, and the ring, twice.
+static RING_MEMORY: RecordMemory<{ 4096 + 2 * RING.ring_bytes as usize }> = RecordMemory::new();
 
 /// Events that a panic prints.
 const LAST_EVENTS: usize = 16;
