@@ -1,7 +1,8 @@
 /*
  * ftrace_entry_graph_more, ftrace_return_to_graph_more: as entry_graph.S, and with ENTRY up to eight arguments, with EXIT the
- * result (DATA slots, docs/trace-format.md), as the ops' options say (src/graph.rs); only calls whose STACK_STATE is from
- * GRAPH_LOW on less than GRAPH_SPAN: one comparison for all that decides where to record. Nothing saved, nothing called.
+ * result (DATA slots, docs/trace-format.md), as the ops' options say (src/graph.rs); only calls whose STACK_STATE, as far
+ * as GRAPH_MASK takes it, is less than GRAPH_SPAN: one comparison for all that decides where to record. Nothing saved,
+ * nothing called.
  *
  * ftrace_return_to_graph_long: where calls are to take GRAPH_MINIMUM at least. GRAPH_ENTRY is zero then: the entry writes
  * nothing and leads to this handler, which writes an EXIT if the call was long enough. Which handler it is is decided at
@@ -48,8 +49,8 @@
     ldr     x11, [x11, #{OPS_OWN}]
     ldr     x13, [x12, #{CPU_RETURN_STACK}]
     ldr     x10, [x13, #{STACK_STATE}]
-    ldp     x14, x15, [x11, #{GRAPH_LOW}]
-    sub     x14, x10, x14
+    ldp     x14, x15, [x11, #{GRAPH_MASK}]
+    and     x14, x14, x10
     cmp     x14, x15
     b.hs    ftrace_untraced
     FTRACE_PUSH_TO ftrace_overrun

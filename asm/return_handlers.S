@@ -19,5 +19,6 @@ ftrace_return_handlers:
     FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_long_lse, 1, 0, long=1
     FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_long_stop, 0, 1, long=1
     FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_long_stop_lse, 1, 1, long=1
+    FTRACE_RETURN_TO_GRAPH_MARK ftrace_return_to_graph_mark
     .global ftrace_return_handlers_end
 ftrace_return_handlers_end:

@@ -16,8 +16,12 @@ const _: () = assert!(EVENT_BYTES & 1 << RESULT_BIT == 0);
 /// The greatest depth that can be asked for.
 pub const DEPTH_MAX: u32 = 1 << 16;
 
-/// The states of a return stack in which calls are recorded, whatever their depth.
-const ANY_DEPTH: u64 = 1 << u32::BITS;
+/// In the state of a return stack, above how many recorded calls are open: not inside of a root.
+pub(crate) const OUTSIDE: u64 = 1 << u32::BITS;
+/// Likewise: inside of a function from which on nothing is recorded. Above the other, so that it outweighs whatever that says.
+pub(crate) const NOT_RECORDED: u64 = OUTSIDE << 1;
+/// The states in which calls are recorded, whatever their depth.
+const ANY_DEPTH: u64 = OUTSIDE;
 
 /// What the function graph records besides the entry and exit of each call. By default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,9 @@ pub struct GraphOptions {
     /// How many ticks ([`crate::Platform::ticks`]) a call takes at least that is recorded; 0 is no limit. Shorter ones leave
     /// no event, longer ones an EXIT alone, which has their duration: so their arguments cannot be recorded, their results can.
     pub minimum: u64,
+    /// Whether only calls are recorded that are made, at whatever remove, by functions that
+    /// [`crate::Recorder::graph_roots`] has. What an interrupt calls is made by what it interrupts.
+    pub rooted: bool,
 }
 
 impl GraphOptions {
@@ -46,6 +53,7 @@ impl GraphOptions {
             result: false,
             depth: 0,
             minimum: 0,
+            rooted: false,
         }
     }
 }
@@ -58,8 +66,8 @@ pub(crate) struct Shape {
     entry: AtomicU64,
     /// Bytes of an exit's slots.
     exit: AtomicU64,
-    /// The least state of a return stack in which a call is recorded, and how many states there are of which that is one.
-    low: AtomicU64,
+    /// What of a return stack's state counts, and less than what it is where a call is recorded.
+    mask: AtomicU64,
     span: AtomicU64,
     /// Ticks that a call takes at least.
     minimum: AtomicU64,
@@ -71,7 +79,7 @@ impl Shape {
         Self {
             entry: AtomicU64::new(EVENT_BYTES << BYTES_SHIFT),
             exit: AtomicU64::new(EVENT_BYTES),
-            low: AtomicU64::new(0),
+            mask: AtomicU64::new(!OUTSIDE),
             span: AtomicU64::new(ANY_DEPTH),
             minimum: AtomicU64::new(0),
         }
@@ -95,12 +103,13 @@ impl Shape {
             depth => u64::from(depth),
         };
         self.span.store(span, Ordering::Relaxed);
+        let mask = if options.rooted { !0 } else { !OUTSIDE };
+        self.mask.store(mask, Ordering::Relaxed);
     }
 
     /// Whether a call is recorded whose return stack is in this state.
     pub(crate) fn takes(&self, state: u64) -> bool {
-        let from_low = state.wrapping_sub(self.low.load(Ordering::Relaxed));
-        from_low < self.span.load(Ordering::Relaxed)
+        state & self.mask.load(Ordering::Relaxed) < self.span.load(Ordering::Relaxed)
     }
 
     /// What the entries and return handlers read to know what to store.
@@ -125,7 +134,7 @@ pub(crate) mod offset {
     pub(crate) const ENTRY: usize = offset_of!(Shape, entry);
     pub(crate) const EXIT: usize = offset_of!(Shape, exit);
     pub(crate) const MINIMUM: usize = offset_of!(Shape, minimum);
-    pub(crate) const LOW: usize = offset_of!(Shape, low);
+    pub(crate) const MASK: usize = offset_of!(Shape, mask);
     // The asm loads them as a pair.
-    const _: () = assert!(offset_of!(Shape, span) == LOW + size_of::<u64>());
+    const _: () = assert!(offset_of!(Shape, span) == MASK + size_of::<u64>());
 }

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Profile,
     /// Built in: entry and exit of each call.
     Graph,
+    /// Built in: what is called from here is recorded, or is not.
+    Mark,
     /// Built in: which functions have been called.
     Coverage,
 }
@@ -59,7 +61,16 @@ impl Kind {
 
     /// Whether its entry pushes to the return stack.
     pub(crate) const fn has_return(self) -> bool {
-        matches!(self, Self::Profile | Self::Graph)
+        matches!(self, Self::Profile | Self::Graph | Self::Mark)
+    }
+
+    /// Where it is called among those of one callsite: marks before what they are for, those under the guard last, as sets want.
+    pub(crate) const fn rank(self) -> u32 {
+        match self {
+            Self::Mark => 0,
+            Self::Guarded => 2,
+            _ => 1,
+        }
     }
 
     /// Whether the recursion guard is taken before the tracer is called. In a set these come last.
@@ -283,6 +294,7 @@ pub(crate) mod offset {
 
     pub(crate) const ENTRY: usize = offset_of!(Ops, head) + offset_of!(Head, entry);
     pub(crate) const FUNC: usize = offset_of!(Ops, func);
+    pub(crate) const DATA: usize = offset_of!(Ops, data);
     pub(crate) const OWN: usize = offset_of!(Ops, own);
     const _: () = assert!(ENTRY == 0, "docs promise that the entry is the first field");
 }

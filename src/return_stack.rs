@@ -4,6 +4,7 @@ use crate::arch;
 use crate::cpu::CpuArea;
 use crate::error::Error;
 use crate::fregs::Fregs;
+use crate::graph::OUTSIDE;
 use crate::ops::Ops;
 use crate::tracer::Ftrace;
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
@@ -69,7 +70,7 @@ impl ReturnStack {
             top: AtomicU64::new(0),
             limit: AtomicU64::new(0),
             child: AtomicU64::new(0),
-            state: AtomicU64::new(0),
+            state: AtomicU64::new(OUTSIDE),
             overruns: AtomicU64::new(0),
             frames: spin::Once::new(),
         }
@@ -122,7 +123,7 @@ impl ReturnStack {
         if self.capacity() > 0 {
             let base = self.all().as_ptr() as u64;
             self.top.store(base, Ordering::Relaxed);
-            self.state.store(0, Ordering::Relaxed);
+            self.state.store(OUTSIDE, Ordering::Relaxed);
         }
     }
 
@@ -286,6 +287,7 @@ pub(crate) mod offset {
     pub(crate) const STATE: usize = offset_of!(ReturnStack, state);
     pub(crate) const OVERRUNS: usize = offset_of!(ReturnStack, overruns);
     pub(crate) const FRAME_LR: usize = offset_of!(ReturnFrame, lr);
+    pub(crate) const FRAME_AUX: usize = offset_of!(ReturnFrame, aux);
     pub(crate) const FRAME_TIME: usize = offset_of!(ReturnFrame, time);
     // What the asm stores by pairs must be neighbours; a pop reads the first pair at the frame itself.
     const _: () = assert!(FRAME_LR == 0 && offset_of!(ReturnFrame, ip) == FRAME_LR + 8);

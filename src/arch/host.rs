@@ -24,7 +24,7 @@ pub(crate) mod entry {
             };)*
         };
     }
-    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER PROFILE);
+    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER PROFILE GRAPH_MARK);
     pub(crate) const GRAPH: [EntryFn; 4] = [RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE];
     pub(crate) const GRAPH_MORE: [EntryFn; 4] = GRAPH;
 }
@@ -100,6 +100,10 @@ pub(crate) fn return_handlers() -> Range<usize> {
 
 pub(crate) fn graph_handler(form: usize) -> Option<usize> {
     (form < entry::GRAPH.len() * 3).then_some(8)
+}
+
+pub(crate) fn mark_handler() -> usize {
+    8
 }
 
 pub(crate) fn profile_handler() -> usize {

@@ -3,10 +3,10 @@
 
 use super::{RecordError, Recorder};
 use crate::arch;
-use crate::arch::entry::{GRAPH, GRAPH_MORE};
+use crate::arch::entry::{GRAPH, GRAPH_MARK, GRAPH_MORE};
 use crate::areas;
 use crate::fregs::Fregs;
-use crate::graph::{ARGUMENTS_MAX, DEPTH_MAX, GraphOptions, Shape};
+use crate::graph::{ARGUMENTS_MAX, DEPTH_MAX, GraphOptions, NOT_RECORDED, OUTSIDE, Shape};
 use crate::insn::INSN_SIZE;
 use crate::ops::{Kind, Ops};
 use crate::trace::{DATA_ARGUMENT, Data, Type};
@@ -16,6 +16,8 @@ pub(super) struct Graph {
     plain: [Ops; 4],
     more: [Ops; 4],
     shape: Shape,
+    roots: Ops,
+    silent: Ops,
 }
 
 impl Graph {
@@ -27,10 +29,15 @@ impl Graph {
             let ops = Ops::builtin(Kind::Graph, GRAPH_MORE[form], more_from_a_set);
             ops.with_data(GRAPH.len() + form)
         }
+        const fn mark(adds: u64) -> Ops {
+            Ops::builtin(Kind::Mark, GRAPH_MARK, mark_from_a_set).with_data(adds as usize)
+        }
         Self {
             plain: [plain(0), plain(1), plain(2), plain(3)],
             more: [more(0), more(1), more(2), more(3)],
             shape: Shape::new(),
+            roots: mark(0),
+            silent: mark(NOT_RECORDED),
         }
     }
 }
@@ -81,11 +88,38 @@ impl Recorder {
         ops.set_shape(&self.graph.shape);
         Ok(ops)
     }
+
+    /// The roots of the graph with options, for [`GraphOptions::rooted`]: an ops to register with a filter of its own. What the
+    /// functions that it takes call, and they themselves, is recorded where the graph's own filter takes it.
+    ///
+    /// It needs a return stack, as the graph does, and one of its frames for each call of a root that is open. It leaves no
+    /// event by itself, and the graph without options does not look at it. Where it shares a function with other tracers it is
+    /// called before them, whenever it was registered.
+    pub fn graph_roots(&'static self) -> &'static Ops {
+        &self.graph.roots
+    }
+
+    /// The opposite of [`Recorder::graph_roots`]: until a function that it takes returns, the graph with options records
+    /// nothing of its task, neither the function itself nor a root inside of it.
+    pub fn graph_notrace(&'static self) -> &'static Ops {
+        &self.graph.silent
+    }
 }
 
 /// What a set calls: the event that the asm entry writes. Hijacks the return address that the function has by now.
 extern "C" fn plain_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
     entered(ip, ops.data(), fregs, 0, &[]);
+}
+
+/// As [`plain_from_a_set`], for a root or its opposite.
+extern "C" fn mark_from_a_set(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
+    let Some(area) = arch::cpu_area() else { return };
+    let stack = area.return_stack();
+    let (state, callsite) = (stack.state(), (ip + INSN_SIZE) as u64);
+    let pushed = stack.hijack(fregs, callsite, arch::mark_handler(), state);
+    if pushed.is_some() {
+        stack.set_state(state & !OUTSIDE | ops.data() as u64);
+    }
 }
 
 /// As [`plain_from_a_set`], with options.

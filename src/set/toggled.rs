@@ -48,10 +48,7 @@ impl Iterator for Toggled {
     }
 }
 
-/// Tracers that guard themselves come first, then by registration.
-fn calling_order(ops: &Ops) -> (bool, u32) {
-    (
-        ops.head.kind.is_guarded(),
-        ops.order.load(Ordering::Relaxed),
-    )
+/// By rank, then by registration.
+fn calling_order(ops: &Ops) -> (u32, u32) {
+    (ops.head.kind.rank(), ops.order.load(Ordering::Relaxed))
 }

@@ -1,9 +1,13 @@
 //! The graph's options, as the asm reads them.
 #![forbid(unsafe_code)]
 
-use crate::graph::{ARGUMENTS_MAX, BYTES_SHIFT, DEPTH_MAX, GraphOptions, RESULT_BIT, Shape};
+use crate::graph::{
+    ARGUMENTS_MAX, BYTES_SHIFT, DEPTH_MAX, GraphOptions, NOT_RECORDED, OUTSIDE, RESULT_BIT, Shape,
+};
 use crate::record::RecordError;
+use crate::return_stack::{ReturnFrame, ReturnStack};
 use crate::trace::EVENT_BYTES;
+use std::boxed::Box;
 
 #[test]
 fn a_word_says_how_many_bytes_and_which_slots() {
@@ -80,4 +84,36 @@ fn a_least_duration_leaves_the_entry_without_an_event() {
     assert_eq!(of(9, 1).check(), Err(RecordError::Arguments(9)));
     shape.set(of(1, 0));
     assert_eq!(shape.arguments(), Some(1));
+}
+
+#[test]
+fn roots_count_only_where_they_are_asked_for() {
+    let shape = Shape::new();
+    for (depth, open) in [(0, 0), (0, u64::from(u32::MAX)), (3, 2)] {
+        for rooted in [false, true] {
+            shape.set(GraphOptions {
+                depth,
+                rooted,
+                ..GraphOptions::default()
+            });
+            assert!(shape.takes(open), "inside of a root");
+            assert_eq!(shape.takes(OUTSIDE | open), !rooted);
+            assert!(!shape.takes(NOT_RECORDED | open));
+            assert!(!shape.takes(NOT_RECORDED | OUTSIDE | open));
+            if depth > 0 {
+                assert!(!shape.takes(open + 1) && !shape.takes(OUTSIDE | (open + 1)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stack_that_is_reset_is_outside_of_all_roots() {
+    let stack = ReturnStack::new();
+    assert_eq!(stack.state(), OUTSIDE);
+    let frames = [const { ReturnFrame::new() }; 2];
+    assert_eq!(stack.set_frames(Box::leak(Box::new(frames))), Ok(()));
+    stack.set_state(NOT_RECORDED | 7);
+    stack.reset();
+    assert_eq!(stack.state(), OUTSIDE);
 }

@@ -38,11 +38,13 @@ macro_rules! entries {
             include_str!("../../../asm/entry_profile.S"),
             include_str!("../../../asm/entry_graph.S"),
             include_str!("../../../asm/entry_graph_more.S"),
+            include_str!("../../../asm/entry_graph_mark.S"),
             include_str!("../../../asm/return_handlers.S"),
             INSN_SIZE = const insn::INSN_SIZE,
             CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
             OPS_ENTRY = const ops::offset::ENTRY,
             OPS_FUNC = const ops::offset::FUNC,
+            OPS_DATA = const ops::offset::DATA,
             OPS_OWN = const ops::offset::OWN,
             FREGS_X = const fregs::offset::X,
             FREGS_FP = const fregs::offset::FP,
@@ -67,6 +69,7 @@ macro_rules! entries {
             STACK_OVERRUNS = const return_stack::offset::OVERRUNS,
             FRAME_SIZE = const size_of::<crate::ReturnFrame>(),
             FRAME_LR = const return_stack::offset::FRAME_LR,
+            FRAME_AUX = const return_stack::offset::FRAME_AUX,
             FRAME_TIME = const return_stack::offset::FRAME_TIME,
             BLOCK_HITS = const instances::offset::HITS,
             BLOCK_TOTAL = const instances::offset::TOTAL,
@@ -92,7 +95,8 @@ macro_rules! entries {
             GRAPH_ENTRY = const graph::offset::ENTRY,
             GRAPH_EXIT = const graph::offset::EXIT,
             GRAPH_MINIMUM = const graph::offset::MINIMUM,
-            GRAPH_LOW = const graph::offset::LOW,
+            GRAPH_MASK = const graph::offset::MASK,
+            GRAPH_OUTSIDE = const graph::OUTSIDE,
             GRAPH_BYTES_SHIFT = const graph::BYTES_SHIFT,
             GRAPH_RESULT_BIT = const graph::RESULT_BIT,
         );
@@ -150,6 +154,7 @@ pub(crate) mod entry {
         fn ftrace_entry_graph_more_lse();
         fn ftrace_entry_graph_more_stop();
         fn ftrace_entry_graph_more_stop_lse();
+        fn ftrace_entry_graph_mark();
     }
 
     pub(crate) const NOP: EntryFn = ftrace_entry_nop;
@@ -166,6 +171,7 @@ pub(crate) mod entry {
     pub(crate) const COUNT_LSE: EntryFn = ftrace_entry_count_lse;
     pub(crate) const COVER: EntryFn = ftrace_entry_cover;
     pub(crate) const PROFILE: EntryFn = ftrace_entry_profile;
+    pub(crate) const GRAPH_MARK: EntryFn = ftrace_entry_graph_mark;
     /// By mode (overwrite, stop) and by whether the cores have FEAT_LSE.
     pub(crate) const GRAPH: [EntryFn; 4] = [
         ftrace_entry_graph,
@@ -211,6 +217,14 @@ pub(super) fn profile_handler(lse: bool) -> usize {
         ftrace_return_to_profile_llsc
     };
     handler as *const () as usize
+}
+
+/// What functions return to that mark what they call.
+pub(crate) fn mark_handler() -> usize {
+    unsafe extern "C" {
+        fn ftrace_return_to_graph_mark();
+    }
+    ftrace_return_to_graph_mark as *const () as usize
 }
 
 /// What functions return to whose entry is that of [`entry::GRAPH`]; behind those, of [`entry::GRAPH_MORE`], and of the

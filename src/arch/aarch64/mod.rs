@@ -6,7 +6,7 @@ mod live;
 pub(crate) mod semihosting;
 mod veneer;
 
-pub(crate) use entries::{entry, graph_handler, return_handlers, trampoline};
+pub(crate) use entries::{entry, graph_handler, mark_handler, return_handlers, trampoline};
 pub(crate) use image::{image, veneers};
 pub(crate) use live::{Executable, LiveText, clean_to_memory, read_insn};
 

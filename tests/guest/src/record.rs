@@ -1,10 +1,13 @@
 //! What the guests of the recorder share: the recorder, its memory, and events in words.
 
+extern crate alloc;
+
 use crate::FTRACE;
 use aarch64_ftrace::record::{Item, RecordError, RecordMemory, Recorder, Sizes};
 use aarch64_ftrace::trace::{Event, Type};
-use aarch64_ftrace::{Counts, Mode};
-use virt::println;
+use aarch64_ftrace::{Counts, Mode, ReturnStack};
+use alloc::string::ToString as _;
+use virt::{print, println};
 
 /// The recorder under test.
 pub static RECORDER: Recorder = Recorder::new(&FTRACE);
@@ -151,6 +154,32 @@ pub fn is_intact<const DEPTH: usize>(core: usize) -> bool {
         }
     }
     depth == 0
+}
+
+/// Calls, and prints what it left: `(` with the function's name, `)`, and a dot for each value.
+///
+/// # Panics
+/// Where something is left on the return stack, or was not recorded for want of room there.
+pub fn brackets(what: &str, stack: &ReturnStack, call: impl Fn()) {
+    sure(RECORDER.reset(0));
+    call();
+    print!("{what}:");
+    for item in sure(RECORDER.read(0)) {
+        let Item::Event { event, .. } = item else {
+            panic!("{item:?}")
+        };
+        match event.kind() {
+            Some(Type::Entry) => {
+                let name = name(event.callsite_low()).to_string();
+                print!(" {}(", name.rsplit("::").next().unwrap_or_default());
+            }
+            Some(Type::Exit) => print!(")"),
+            Some(Type::Data) => print!("."),
+            other => panic!("{other:?}"),
+        }
+    }
+    println!();
+    assert_eq!((stack.depth(), stack.overruns()), (0, 0), "{what}");
 }
 
 fn kind(event: Event) -> Type {

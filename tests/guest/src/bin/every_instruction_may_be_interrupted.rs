@@ -167,6 +167,24 @@ fn limited() {
     unregister(more);
 }
 
+/// What marks what it calls: no event, and the state is as it was.
+fn marked() {
+    for (name, mark) in [
+        ("graph root", RECORDER.graph_roots()),
+        ("graph notrace", RECORDER.graph_notrace()),
+    ] {
+        let case = Case {
+            hijacked: true,
+            ..Case::builtin(name, || 0, 0)
+        };
+        nest::with(&[mark], &case);
+    }
+    nest::with(
+        &[RECORDER.graph_roots()],
+        &Case::no_room("graph root, no room"),
+    );
+}
+
 /// Where only long calls leave an event, which the probe's are, and then no call is.
 fn of_a_least_duration() {
     let hijacked = |case| Case {
@@ -227,6 +245,7 @@ fn builtin() {
         nest::with(&[more], &case);
     }
     limited();
+    marked();
     of_a_least_duration();
     let all = || written() + hits() + timed();
     let four = Case {
@@ -250,6 +269,10 @@ fn without_area() {
     nest::with(&[&HITS], &offline("count, not online"));
     nest::with(&[graph], &offline("graph, not online"));
     nest::with(&[more], &offline("graph with arguments, not online"));
+    nest::with(
+        &[RECORDER.graph_roots()],
+        &offline("graph root, not online"),
+    );
     nest::with(&[&TIMES], &offline("profile, not online"));
 }
 

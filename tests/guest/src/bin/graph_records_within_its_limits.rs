@@ -9,14 +9,13 @@
 extern crate alloc;
 
 use aarch64_ftrace::record::Item;
-use aarch64_ftrace::trace::Type;
 use aarch64_ftrace::{DEPTH_MAX, Filter, GraphOptions, Mode, Ops, ReturnStack};
 use core::hint::black_box;
-use guest::record::{RECORDER, install, name, sure};
+use guest::record::{RECORDER, brackets, install, sure};
 use guest::returns::{deep, frames, interrupted};
 use guest::{FTRACE, count, irq, register, take_counts, unregister};
+use virt::println;
 use virt::timer::ticks as ticks_now;
-use virt::{print, println};
 
 virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
@@ -38,27 +37,8 @@ fn handler() {
     assert_eq!(deep(2), 2);
 }
 
-/// Calls, and prints what it left: `(` with the function's name, and `)`.
 fn show(what: &str, call: impl Fn()) {
-    sure(RECORDER.reset(0));
-    call();
-    print!("{what}:");
-    for item in sure(RECORDER.read(0)) {
-        let Item::Event { event, .. } = item else {
-            panic!("{item:?}")
-        };
-        match event.kind() {
-            Some(Type::Entry) => {
-                let name = alloc::format!("{}", name(event.callsite_low()));
-                print!(" {}(", name.rsplit("::").next().unwrap_or_default());
-            }
-            Some(Type::Exit) => print!(")"),
-            Some(Type::Data) => print!("."),
-            other => panic!("{other:?}"),
-        }
-    }
-    println!();
-    assert_eq!((STACK.depth(), STACK.overruns()), (0, 0), "{what}");
+    brackets(what, &STACK, call);
 }
 
 fn five() {
