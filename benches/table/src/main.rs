@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod ballast;
 mod counters;
+mod grace;
 mod measure;
 mod recording;
 mod rows;
@@ -82,6 +83,7 @@ fn main() {
     patching(meter);
     audit(meter);
     memory();
+    grace::grace(meter);
     println!("bench: done ({} of ballast)", ballast::run());
 }
 

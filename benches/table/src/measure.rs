@@ -49,12 +49,19 @@ impl Meter {
     #[inline(always)]
     pub fn measure(self, what: impl FnOnce()) -> Cost {
         let mask = virt::irq_save();
+        let cost = self.open(what);
+        virt::irq_restore(mask);
+        cost
+    }
+
+    /// Runs `what` once, and counts the interrupts that it takes meanwhile.
+    #[inline(always)]
+    pub fn open(self, what: impl FnOnce()) -> Cost {
         let (ticks, cycles) = (counter(), virt::pmu::cycles());
         let insns = virt::pmu::instructions_raw();
         what();
         let insns = (virt::pmu::instructions_raw() as u32).wrapping_sub(insns as u32);
         let (cycles, ticks) = (virt::pmu::cycles() - cycles, counter() - ticks);
-        virt::irq_restore(mask);
         let ns = ticks as f32 * 1e9 / frequency() as f32;
         Cost {
             insns: insns.wrapping_sub(self.empty),

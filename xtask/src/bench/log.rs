@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::reference::MORE_CORES;
 use super::table::{self, Row, Table};
 use crate::ui::say;
 
@@ -34,7 +35,11 @@ pub fn faults(counted: &str, timed: &str) -> Vec<String> {
     let (counted, timed) = (rows(counted, false), rows(timed, true));
     let all: Vec<Row> = counted.iter().chain(&timed).cloned().collect();
     let absent = Table::of(&all, TARGET).absent;
-    let mut faults: Vec<String> = absent.iter().map(|row| format!("absent: {row}")).collect();
+    let mut faults: Vec<String> = absent
+        .iter()
+        .filter(|row| !row.contains(MORE_CORES))
+        .map(|row| format!("absent: {row}"))
+        .collect();
     for row in &timed {
         for field in ["ns_per_call", "cycles_per_call"] {
             if number(row, field) <= 0.0 {

@@ -44,6 +44,9 @@ pub fn limit_overhead(guard: bool, relevant: u32) -> Option<f64> {
     }
 }
 
+/// How the titles of figures begin that take further cores: those of boards are not started.
+pub const MORE_CORES: &str = "three more cores idle";
+
 /// A figure beside the table: the bench's name, the field, its unit, Linux's figure and our limit.
 pub struct Figure {
     /// Value of `bench`.
@@ -79,7 +82,7 @@ const fn figure(
 }
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 20] = [
+pub const FIGURES: [Figure; 25] = [
     figure(
         "disabled",
         None,
@@ -209,6 +212,46 @@ pub const FIGURES: [Figure; 20] = [
         None,
     ),
     figure(
+        "unregister_dynamic",
+        Some("alone"),
+        "insns_without",
+        "a dynamic ops off, no grace period: instructions",
+        None,
+        None,
+    ),
+    figure(
+        "unregister_dynamic",
+        Some("alone"),
+        "insns",
+        "a dynamic ops off, with grace period: instructions",
+        None,
+        None,
+    ),
+    figure(
+        "unregister_dynamic",
+        Some("idle"),
+        "insns_without",
+        "three more cores idle, no grace period: all together",
+        None,
+        None,
+    ),
+    figure(
+        "unregister_dynamic",
+        Some("idle"),
+        "insns",
+        "three more cores idle, with grace period: likewise",
+        None,
+        None,
+    ),
+    figure(
+        "grace_point",
+        None,
+        "insns",
+        "a point of a core's main loop: instructions",
+        None,
+        None,
+    ),
+    figure(
         "init",
         None,
         "insns_per_callsite",
@@ -245,6 +288,21 @@ pub const FIGURES: [Figure; 20] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_more_cores_says_so_first() {
+        let (more, titled): (Vec<_>, Vec<_>) = FIGURES
+            .iter()
+            .map(|figure| {
+                (
+                    figure.via == Some("idle"),
+                    figure.title.starts_with(MORE_CORES),
+                )
+            })
+            .unzip();
+        assert_eq!(more, titled);
+        assert_eq!(more.iter().filter(|more| **more).count(), 2);
+    }
 
     #[test]
     fn linux_follows_the_measured_rows() {
