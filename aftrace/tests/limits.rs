@@ -2,16 +2,27 @@
 
 mod kernel;
 
+use std::cell::RefCell;
+use std::io::{Seek as _, Write as _};
+use std::rc::Rc;
+
 use aarch64_ftrace::trace::{FrameKind, NO_CORE, Type, events_head};
 use aftrace::trace::calls::{Calls, Return, Step};
+use aftrace::trace::dump::folded;
 use aftrace::trace::file::Trace;
+use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
+use aftrace::trace::symbols::Symbols;
 use kernel::{callsite, event, header};
 
 /// Frames of events: the core, how many were lost before, what and when, the number of the function or task.
 type Frame = (u16, u64, Vec<(Type, u64, u32)>);
 
 fn trace(frames: &[Frame]) -> Trace {
+    kernel::opened(&bytes(frames))
+}
+
+fn bytes(frames: &[Frame]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = FrameWriter::new(&mut bytes);
     let header = header(1).to_bytes();
@@ -35,7 +46,7 @@ fn trace(frames: &[Frame]) -> Trace {
             first += lost + part.len() as u64;
         }
     }
-    kernel::opened(&bytes)
+    bytes
 }
 
 /// Entered, given up, with no end; and what is open at the end. Who keeps a stack by the steps has no more than that.
@@ -210,4 +221,48 @@ fn a_frame_that_does_not_fit_its_kind_is_named() {
     let trace = kernel::opened(&bytes);
     assert_eq!((trace.malformed, trace.damage.len()), (malformed, 0));
     assert_eq!(trace.cores[&0].events, 1);
+}
+
+/// A line has all names of its path: without a limit, this would be eight million of them.
+#[test]
+fn the_lines_of_a_deep_recursion_are_bounded_and_lose_no_time() {
+    const DEEP: u64 = 4_000;
+    let down = (1..=DEEP).map(|time| (Type::Entry, time, 0));
+    let up = (1..=DEEP).map(|back| (Type::Exit, DEEP + back, (2 * back - 1) as u32));
+    let trace = trace(&[(0, 0, down.chain(up).collect())]);
+    let symbols = Symbols::of_trace(&trace);
+    let lines = folded::lines(&trace, &symbols, &Filter::default()).expect("a file");
+    let names: usize = lines.iter().map(|line| line.matches(';').count() + 1).sum();
+    assert!((1 << 21..=1 << 22).contains(&names), "{names} names");
+    let value = |line: &String| line.rsplit(' ').next()?.parse::<u64>().ok();
+    let sum: u64 = lines.iter().filter_map(value).sum();
+    assert_eq!(sum, symbols.nanoseconds(2 * DEEP - 1));
+}
+
+#[test]
+fn each_pass_over_a_trace_is_heard_of_from_its_beginning_to_its_end() {
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let events = (1..=200_000)
+        .map(|time| (Type::Function, time, 0))
+        .collect();
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&bytes(&[(0, 0, events)])).expect("room");
+    file.rewind().expect("a file");
+    let ears = Rc::clone(&heard);
+    let hear = move |behind, all| ears.borrow_mut().push((behind, all));
+    let trace = Trace::index(file, Box::new(hear)).expect("a trace");
+    let passes: [(u64, &dyn Fn()); 2] = [
+        (trace.bytes, &|| ()),
+        (16 * 200_000, &|| {
+            count(&trace);
+        }),
+    ];
+    for (size, pass) in passes {
+        pass();
+        let steps = heard.take();
+        assert!(steps.len() > 3, "{steps:?}");
+        assert_eq!(steps.first(), Some(&(0, size)));
+        assert_eq!(steps.last(), Some(&(size, size)));
+        assert!(steps.is_sorted(), "{steps:?}");
+    }
 }

@@ -92,7 +92,7 @@ pub(crate) fn opened(bytes: &[u8]) -> Option<Trace> {
             file.try_clone()
         };
         let file = write().expect("a temporary file is written");
-        match Trace::index(file, |_| {}) {
+        match Trace::index(file, Box::new(|_, _| {})) {
             Ok(trace) => Some(trace),
             Err(error) => {
                 let _ = error.to_string();

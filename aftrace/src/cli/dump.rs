@@ -9,6 +9,7 @@ use aftrace::trace::dump::{self, Omitted};
 use aftrace::trace::text;
 use clap::{Args, ValueEnum};
 
+use super::progress::Writes;
 use super::select::{Input, Select};
 use super::{EXIT_CODES, Outcome, at, stdout};
 
@@ -26,7 +27,11 @@ pub struct Dump {
 
 impl Dump {
     pub fn run(&self) -> Outcome {
-        let (trace, symbols) = self.input.open()?;
+        let writes = match self.format {
+            Format { chrome: true, .. } | Format { text: Some(_), .. } => Writes::Lines,
+            _ => Writes::Files,
+        };
+        let (trace, symbols) = self.input.open(writes)?;
         let filter = self.select.filter(trace.header.frequency);
         if self.format.chrome {
             let omitted = dump::chrome::write(&trace, &symbols, &filter, stdout())?;

@@ -4,6 +4,7 @@ use aftrace::trace::graph::{self, Style};
 use aftrace::trace::paths::Paths;
 use clap::Args;
 
+use super::progress::Writes;
 use super::select::{Input, Select};
 use super::{EXIT_CODES, Outcome, stdout};
 
@@ -37,7 +38,7 @@ pub struct Graph {
 
 impl Graph {
     pub fn run(&self) -> Outcome {
-        let (trace, symbols) = self.input.open()?;
+        let (trace, symbols) = self.input.open(Writes::Files)?;
         let filter = self.select.filter(trace.header.frequency);
         let paths = Paths::new(&trace, &symbols, &filter)?;
         let style = Style {

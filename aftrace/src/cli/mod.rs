@@ -11,6 +11,7 @@ mod graph;
 mod info;
 mod machine;
 mod names;
+mod progress;
 mod record;
 mod region;
 mod replay;

@@ -3,6 +3,7 @@
 use aftrace::trace::replay::{self, Style};
 use clap::Args;
 
+use super::progress::Writes;
 use super::select::{Input, Select};
 use super::{EXIT_CODES, Outcome, stdout};
 
@@ -31,7 +32,7 @@ pub struct Replay {
 
 impl Replay {
     pub fn run(&self) -> Outcome {
-        let (trace, symbols) = self.input.open()?;
+        let (trace, symbols) = self.input.open(Writes::Lines)?;
         let style = Style {
             tail: self.tail,
             timestamps: self.timestamps,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use aftrace::trace::report::{self, Key};
 use clap::Args;
 
+use super::progress::Writes;
 use super::select::{Input, Select};
 use super::{EXIT_CODES, Outcome, stdout};
 
@@ -32,7 +33,7 @@ pub struct Report {
 
 impl Report {
     pub fn run(&self) -> Outcome {
-        let (trace, symbols) = self.input.open()?;
+        let (trace, symbols) = self.input.open(Writes::Files)?;
         let report = report::Report::new(
             &trace,
             &symbols,
@@ -47,7 +48,7 @@ impl Report {
             elf: self.input.elf.clone(),
             any_build: self.input.any_build,
         };
-        let (newer, newer_symbols) = other.open()?;
+        let (newer, newer_symbols) = other.open(Writes::Files)?;
         let newer_report = report::Report::new(
             &newer,
             &newer_symbols,

@@ -1,7 +1,7 @@
 //! The arguments that the verbs on traces share.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
 use clap::Args;
 
+use super::progress::{self, Writes};
 use super::{INCOMPLETE, at};
 
 /// The trace and the names in it.
@@ -73,8 +74,9 @@ impl Select {
 }
 
 impl Input {
-    pub fn open(&self) -> Result<(Trace, Symbols), Box<dyn Error>> {
-        let trace = Trace::open(&self.trace).map_err(at(&self.trace))?;
+    pub fn open(&self, writes: Writes) -> Result<(Trace, Symbols), Box<dyn Error>> {
+        let file = File::open(&self.trace).map_err(at(&self.trace))?;
+        let trace = Trace::index(file, progress::bar(writes)).map_err(at(&self.trace))?;
         let symbols = match &self.elf {
             Some(path) => {
                 let kernel = fs::read(path).map_err(at(path))?;

@@ -73,9 +73,13 @@ pub struct Symbol {
     pub name: String,
 }
 
+/// Hears how many bytes of how many are behind; each pass over the file begins anew.
+pub type Progress = Box<dyn Fn(u64, u64)>;
+
 /// An indexed trace.
 pub struct Trace {
     file: File,
+    progress: Progress,
     /// What the recorder says of itself.
     pub header: Header,
     /// By core.
@@ -106,17 +110,18 @@ impl Trace {
     /// # Errors
     /// [`TraceError`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        Self::index(File::open(path)?, |_| {})
+        Self::index(File::open(path)?, Box::new(|_, _| {}))
     }
 
-    /// Indexes a file that is open; `progress` hears how many bytes are behind.
+    /// Indexes a file that is open; `progress` hears of this pass and of all that follow.
     ///
     /// # Errors
     /// [`TraceError`].
-    pub fn index(file: File, mut progress: impl FnMut(u64)) -> Result<Self, TraceError> {
+    pub fn index(file: File, progress: Progress) -> Result<Self, TraceError> {
         let mut header = None;
         let mut trace = Self {
             file: file.try_clone()?,
+            progress,
             header: Header::default(),
             cores: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -138,7 +143,7 @@ impl Trace {
                     continue;
                 }
             };
-            progress(frame.offset);
+            (trace.progress)(frame.offset, trace.bytes);
             trace.frames += 1;
             let Some(kind) = FrameKind::from_code(frame.kind) else {
                 trace.unknown += 1;
@@ -154,6 +159,7 @@ impl Trace {
         if trace.frames == 0 {
             return Err(TraceError::NoFrame { bytes: trace.bytes });
         }
+        (trace.progress)(trace.bytes, trace.bytes);
         trace.header = header.ok_or(TraceError::NoHeader)?;
         Ok(trace)
     }
@@ -255,7 +261,8 @@ impl Trace {
             cursor.advance(&self.file)?;
             cursors.push(cursor);
         }
-        Ok(Events::new(&self.file, cursors))
+        let events = cursors.iter().map(Cursor::events).sum();
+        Ok(Events::new(&self.file, cursors, &self.progress, events))
     }
 }
 

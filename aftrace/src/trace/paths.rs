@@ -31,7 +31,7 @@ pub struct Spent {
 }
 
 impl Spent {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.timed += other.timed;
         self.total = self.total.saturating_add(other.total);

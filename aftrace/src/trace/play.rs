@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use super::file::Span;
+use super::file::{Progress, Span};
 use super::stream::u64_at;
 use aarch64_ftrace::trace::{EVENT_BYTES, Event, Type};
 
@@ -54,6 +54,11 @@ impl<'t> Cursor<'t> {
             next: None,
             time: 0,
         }
+    }
+
+    /// How many it has in all.
+    pub(super) fn events(&self) -> u64 {
+        self.spans.iter().map(|span| u64::from(span.events)).sum()
     }
 
     fn time_of_next(&self) -> Option<u64> {
@@ -156,13 +161,25 @@ pub struct Events<'t> {
     cursors: Vec<Cursor<'t>>,
     /// Of the cursors that have an event its time, where they are many.
     order: Option<BTreeSet<(u64, usize)>>,
+    progress: &'t Progress,
+    /// Events given, and in all.
+    given: u64,
+    events: u64,
 }
+
+/// Of so many events the progress is told once.
+const TOLD: u64 = 1 << 16;
 
 /// Of so many cores each is looked at for the next event, which is quicker than to keep their order. A file may name 65,536.
 const CORES_FEW: usize = 64;
 
 impl<'t> Events<'t> {
-    pub(super) fn new(file: &'t File, cursors: Vec<Cursor<'t>>) -> Self {
+    pub(super) fn new(
+        file: &'t File,
+        cursors: Vec<Cursor<'t>>,
+        progress: &'t Progress,
+        events: u64,
+    ) -> Self {
         let order = (cursors.len() > CORES_FEW).then(|| {
             let all = cursors.iter().enumerate();
             all.filter_map(|(index, cursor)| Some((cursor.time_of_next()?, index)))
@@ -172,6 +189,9 @@ impl<'t> Events<'t> {
             file,
             cursors,
             order,
+            progress,
+            given: 0,
+            events,
         }
     }
 
@@ -188,7 +208,14 @@ impl<'t> Events<'t> {
             Some(order) => order.first().map(|(_, index)| *index),
             None => self.earliest(),
         };
-        first.map_or(Ok(None), |index| self.take(index))
+        match first {
+            Some(index) => self.take(index),
+            None => {
+                let all = self.events * EVENT_BYTES;
+                (self.progress)(all, all);
+                Ok(None)
+            }
+        }
     }
 
     fn earliest(&self) -> Option<usize> {
@@ -202,6 +229,10 @@ impl<'t> Events<'t> {
     }
 
     fn take(&mut self, index: usize) -> io::Result<Option<Item>> {
+        if self.given.is_multiple_of(TOLD) {
+            (self.progress)(self.given * EVENT_BYTES, self.events * EVENT_BYTES);
+        }
+        self.given += 1;
         let cursor = &mut self.cursors[index];
         let before = cursor.time_of_next();
         let item = cursor.next;

@@ -14,31 +14,70 @@ use super::symbols::Symbols;
 /// Bits of a duration that its bucket keeps: percentiles are exact to one part in 64.
 const KEPT: u32 = 6;
 
-/// Durations by buckets whose width grows with the duration: bounded memory for any number of calls.
+/// Buckets that are held together: those of durations up to twice the first one's.
+const PAGE: usize = 1 << KEPT;
+
+/// Durations by buckets whose width grows with the duration: at most 30 KiB for any number of calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Histogram(BTreeMap<u64, u64>);
+pub struct Histogram(Vec<Option<Box<[u64; PAGE]>>>);
 
 impl Histogram {
-    /// The least duration of the bucket: its highest bits.
-    const fn bucket(ticks: u64) -> u64 {
+    /// The number of the bucket. Each begins where the one before ends.
+    const fn bucket(ticks: u64) -> usize {
         let shift = (u64::BITS - ticks.leading_zeros()).saturating_sub(KEPT + 1);
-        ticks >> shift << shift
+        shift as usize * PAGE + (ticks >> shift) as usize
+    }
+
+    /// The least duration of the bucket.
+    const fn least(bucket: usize) -> u64 {
+        let shift = (bucket / PAGE).saturating_sub(1);
+        ((bucket - shift * PAGE) as u64) << shift
     }
 
     fn add(&mut self, ticks: u64) {
-        *self.0.entry(Self::bucket(ticks)).or_default() += 1;
+        let bucket = Self::bucket(ticks);
+        if self.0.len() <= bucket / PAGE {
+            self.0.resize(bucket / PAGE + 1, None);
+        }
+        self.0[bucket / PAGE].get_or_insert_with(|| Box::new([0; PAGE]))[bucket % PAGE] += 1;
     }
 
-    /// The duration that `percent` of the calls do not exceed, to one part in 64; 0 without calls.
+    /// Each bucket with calls in it, the shortest first.
+    fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
+        let pages = self.0.iter().enumerate();
+        pages
+            .filter_map(|(index, page)| Some((index * PAGE, page.as_deref()?)))
+            .flat_map(|(first, page)| (first..).zip(page.iter().copied()))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    fn merge(&mut self, other: Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), None);
+        }
+        for (page, others) in self.0.iter_mut().zip(other.0) {
+            match (page, others) {
+                (page @ None, others) => *page = others,
+                (Some(page), Some(others)) => {
+                    for (count, more) in page.iter_mut().zip(*others) {
+                        *count += more;
+                    }
+                }
+                (Some(_), None) => {}
+            }
+        }
+    }
+
+    /// The duration that `percent` of the calls do not exceed, or up to one part in 64 less; 0 without calls.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> u64 {
-        let calls: u64 = self.0.values().sum();
+        let calls: u64 = self.counts().map(|(_, count)| count).sum();
         let rank = (u128::from(calls) * u128::from(percent)).div_ceil(100) as u64;
         let mut seen = 0;
-        for (bucket, count) in &self.0 {
+        for (bucket, count) in self.counts() {
             seen += count;
             if seen >= rank {
-                return *bucket;
+                return Self::least(bucket);
             }
         }
         0
@@ -82,9 +121,14 @@ impl Row {
         if self.timed == 0 {
             return 0;
         }
-        let (calls, total) = (self.timed as f64, self.total as f64);
-        let mean = total / calls;
-        (self.squares as f64 / calls - mean * mean).max(0.0).sqrt() as u64
+        let (calls, total) = (u128::from(self.timed), u128::from(self.total));
+        // In whole numbers, because two nearly equal squares of long durations are not told apart as f64.
+        let exact = self.squares.checked_mul(calls);
+        let difference = match exact {
+            Some(squares) => squares.saturating_sub(total * total) as f64,
+            None => (self.squares as f64 * calls as f64 - total as f64 * total as f64).max(0.0),
+        };
+        (difference.sqrt() / calls as f64) as u64
     }
 
     /// See [`Histogram::percentile`].
@@ -124,9 +168,7 @@ impl Row {
         self.own = self.own.saturating_add(other.own);
         self.unfinished += other.unfinished;
         self.squares = self.squares.saturating_add(other.squares);
-        for (bucket, calls) in other.histogram.0 {
-            *self.histogram.0.entry(bucket).or_default() += calls;
-        }
+        self.histogram.merge(other.histogram);
     }
 }
 

@@ -193,7 +193,7 @@ pub fn opened(bytes: &[u8]) -> aftrace::trace::file::Trace {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
-    aftrace::trace::file::Trace::index(file, |_| {}).unwrap()
+    aftrace::trace::file::Trace::index(file, Box::new(|_, _| {})).unwrap()
 }
 
 /// Compares with the golden file; or writes it, where that is asked for.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use wait_timeout::ChildExt as _;
 
 use crate::proc;
@@ -20,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
     pub time: Duration,
+    /// Of that, on a processor.
+    pub busy: Duration,
     /// Bytes that were resident at most.
     pub peak: u64,
 }
@@ -36,7 +39,8 @@ pub fn as_parent() -> Option<ExitCode> {
         observe(command.args(arguments).env_remove(REPORT))
     });
     let done = measured.and_then(|measured| {
-        let text = format!("{} {}", measured.time.as_nanos(), measured.peak);
+        let Measured { time, busy, peak } = measured;
+        let text = format!("{} {} {peak}", time.as_nanos(), busy.as_nanos());
         Ok(fs::write(report, text)?)
     });
     Some(match done {
@@ -63,8 +67,13 @@ fn observe(command: &mut Command) -> Result<Measured> {
         bail!("ended with {status}");
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let busy = [usage.user_time(), usage.system_time()];
     Ok(Measured {
         time,
+        busy: busy
+            .iter()
+            .map(|t| Duration::from_micros(t.num_microseconds() as u64))
+            .sum(),
         peak: u64::try_from(usage.max_rss())? * UNIT,
     })
 }
@@ -90,10 +99,18 @@ pub fn run(command: &Command, folder: &Path) -> Result<Measured> {
         bail!("`{}`: {}", proc::line(command), captured.tail(20));
     }
     let text = fs::read_to_string(&report)?;
-    let (nanoseconds, peak) = text.split_once(' ').context("no measurement")?;
+    let numbers: Vec<u64> = text
+        .split(' ')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .context("no measurement")?;
+    let [time, busy, peak] = numbers[..] else {
+        bail!("no measurement: {text}");
+    };
     Ok(Measured {
-        time: Duration::from_nanos(nanoseconds.parse()?),
-        peak: peak.parse()?,
+        time: Duration::from_nanos(time),
+        busy: Duration::from_nanos(busy),
+        peak,
     })
 }
 
@@ -106,6 +123,7 @@ mod tests {
         // The program that measures is xtask, which tests are not.
         let measured = observe(Command::new("sleep").arg("0.05")).unwrap();
         assert!(measured.time >= Duration::from_millis(50));
+        assert!(measured.busy < measured.time, "{measured:?}");
         assert!((64 << 10..1 << 30).contains(&measured.peak), "{measured:?}");
         let error = observe(&mut Command::new("false")).unwrap_err();
         assert!(error.to_string().contains("exit status: 1"), "{error}");

@@ -5,21 +5,25 @@ use std::io::{self, Write};
 
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
-use crate::trace::paths::{Paths, Spent};
+use crate::trace::paths::{Paths, ROOT, Spent};
 use crate::trace::symbols::Symbols;
 
+/// Names in all lines together: the paths of one deep recursion would have as many as the square of its depth.
+const NAMES_MAX: usize = 1 << 22;
+
 /// A line for each path, `a;b;c NANOSECONDS`, in the order of the paths. Calls without an ENTRY are paths of their own; of FUNCTION
-/// events, which have no durations, each counts 1 for `caller;function`.
+/// events, which have no durations, each counts 1 for `caller;function`. Of paths that are too many, or too deep for four million names
+/// in all, what they took counts for the one above.
 ///
 /// # Errors
 /// Those of the file.
 pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Vec<String>> {
     let paths = Paths::new(trace, symbols, filter)?;
     let mut found = BTreeMap::<String, u64>::new();
-    for (path, node) in paths.nodes().iter().enumerate().skip(1) {
+    for (path, spent) in listed(&paths).into_iter().enumerate().skip(1) {
         let Spent {
             calls, timed, own, ..
-        } = node.spent;
+        } = spent;
         let value = symbols.nanoseconds(own).saturating_add(calls - timed);
         // A path of whose calls none has a time stands for those below it.
         if own > 0 || calls > timed {
@@ -37,6 +41,28 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
         .into_iter()
         .map(|(path, value)| format!("{path} {value}"))
         .collect())
+}
+
+/// What each path's line says: its own, and what was spent on those below it that have none.
+fn listed(paths: &Paths) -> Vec<Spent> {
+    let nodes = paths.nodes();
+    let mut spent = vec![Spent::default(); nodes.len()];
+    // Of each path the one whose line it is in, and the names of that.
+    let mut lines = vec![(ROOT, 0); nodes.len()];
+    let mut names = 0;
+    for (path, node) in nodes.iter().enumerate().skip(1) {
+        let (above, length) = lines[node.above];
+        let has_own = above == node.above && names + length < NAMES_MAX;
+        // An outermost call has no other.
+        lines[path] = if has_own || above == ROOT {
+            names += length + 1;
+            (path, length + 1)
+        } else {
+            (above, length)
+        };
+        spent[lines[path].0].add(node.spent);
+    }
+    spent
 }
 
 /// Draws the lines as a flame graph.
