@@ -38,6 +38,8 @@ pub struct Reader {
     ring: &'static Control,
     next: u64,
     end: u64,
+    /// Ends before what is unfinished.
+    finished_only: bool,
 }
 
 impl Reader {
@@ -46,6 +48,7 @@ impl Reader {
             ring,
             next: ring.oldest(),
             end: ring.end(),
+            finished_only: false,
         }
     }
 
@@ -57,6 +60,15 @@ impl Reader {
         self
     }
 
+    /// Ends before an event whose writer has not stored it yet, in place of [`Item::Unfinished`]; after [`Reader::go_on`] it is looked
+    /// at again. So nothing is passed over by who reads close behind the writers. A writer that never comes back is waited for until
+    /// its slot is overwritten: in a ring that stops when full, for ever.
+    #[must_use]
+    pub fn finished_only(mut self) -> Self {
+        self.finished_only = true;
+        self
+    }
+
     /// Which item is next, and how many events of the recording were overwritten before it.
     pub(super) fn before(&self) -> Before {
         Before {
@@ -65,8 +77,10 @@ impl Reader {
         }
     }
 
-    /// Reads on: what was written since is read next.
+    /// Reads on: what was written since is read next; after [`Recorder::reset`](super::Recorder::reset) what the new recording
+    /// has, with nothing said of what was forgotten. A reader stays with its ring: who takes a snapshot makes a new one.
     pub fn go_on(&mut self) {
+        self.next = self.next.max(self.ring.start());
         self.end = self.ring.end();
     }
 }
@@ -84,15 +98,21 @@ impl Iterator for Reader {
                 self.next += EVENT_BYTES;
                 Some(Item::Event { number, event })
             }
+            Err(Unreadable::Unfinished) if self.finished_only => None,
             Err(Unreadable::Unfinished) => {
                 self.next += EVENT_BYTES;
                 Some(Item::Unfinished { number })
             }
             Err(Unreadable::Overwritten) => {
                 let oldest = self.ring.oldest();
-                let lost = (oldest - self.next) / EVENT_BYTES;
-                self.next = oldest;
-                self.end = self.end.max(oldest);
+                // After a reset not all positions up to the oldest were events.
+                let next = if self.next < self.ring.start() {
+                    self.end
+                } else {
+                    oldest
+                };
+                let lost = (next - self.next) / EVENT_BYTES;
+                self.next = next;
                 Some(Item::Overwritten(lost))
             }
         }

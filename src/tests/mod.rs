@@ -21,6 +21,7 @@ mod logs;
 mod model;
 mod mutate;
 mod quarantine;
+mod reader;
 mod recorder;
 mod refusals;
 mod region;

@@ -2,6 +2,7 @@
 
 pub mod log;
 mod reference;
+mod sustained;
 mod table;
 
 use std::time::{Duration, Instant};
@@ -30,11 +31,18 @@ pub fn run(ready: &Ready, json: bool) -> Result<()> {
     for target in Target::ALL {
         let start = Instant::now();
         say(format!("building {PACKAGE} for {target}, release"));
-        let kernels = kernel::build(&ready.toolchain, &[PACKAGE], None, target, Profile::Release)?;
+        let packages = [PACKAGE, sustained::PACKAGE];
+        let kernels = kernel::build(&ready.toolchain, &packages, None, target, Profile::Release)?;
         say(format!("  built ({})", took(start)));
         for kernel in &kernels {
-            for mode in ["insns", "wall"] {
-                rows.extend(measure(kernel, mode)?);
+            if kernel.name == sustained::PACKAGE {
+                for mode in sustained::MODES {
+                    rows.push(sustained::join(&sustain(kernel, mode)?)?);
+                }
+            } else {
+                for mode in ["insns", "wall"] {
+                    rows.extend(measure(kernel, mode)?);
+                }
             }
         }
     }
@@ -47,12 +55,16 @@ pub fn run(ready: &Ready, json: bool) -> Result<()> {
     let mut missed = Vec::new();
     let mut absent = Vec::new();
     for target in Target::ALL {
-        let table = Table::of(&rows, &target.to_string());
+        let name = target.to_string();
+        let table = Table::of(&rows, &name);
+        let sustained = sustained::text(&rows, &name)?;
         if !json {
             say(&table.text);
+            say(sustained);
         }
         missed.extend(table.missed);
         absent.extend(table.absent);
+        absent.extend(table::holes(&rows, &name));
     }
     if missed.is_empty() {
         say("every figure keeps within its limit (DESIGN.md, section 7)");
@@ -84,8 +96,32 @@ fn measure(kernel: &Kernel, mode: &str) -> Result<Vec<Row>> {
         limit: LIMIT,
         ..Machine::default()
     };
+    // Under -icount the guest's time is made up, and without it there is no counter of instructions.
+    boot(kernel, &machine, mode, |row| {
+        table::is_timed(row) == (mode == "wall")
+    })
+}
+
+/// Boots the kernel of many cores, which records in this mode.
+fn sustain(kernel: &Kernel, mode: &str) -> Result<Vec<Row>> {
+    let machine = Machine {
+        cpu: CPU.to_owned(),
+        cores: sustained::WRITERS as u32 + 1,
+        words: vec![mode.to_owned()],
+        limit: LIMIT,
+        ..Machine::default()
+    };
+    boot(kernel, &machine, mode, |_| true)
+}
+
+fn boot(
+    kernel: &Kernel,
+    machine: &Machine,
+    mode: &str,
+    counts: impl Fn(&Row) -> bool,
+) -> Result<Vec<Row>> {
     let start = Instant::now();
-    let finished = qemu::boot(&machine, &kernel.elf, None)?;
+    let finished = qemu::boot(machine, &kernel.elf, None)?;
     if finished.outcome != Outcome::Exit(0) {
         bail!(
             "{} {} {mode}: {}",
@@ -95,8 +131,7 @@ fn measure(kernel: &Kernel, mode: &str) -> Result<Vec<Row>> {
         );
     }
     let mut rows: Vec<Row> = finished.console.lines().filter_map(table::row_in).collect();
-    // Under -icount the guest's time is made up, and without it there is no counter of instructions.
-    rows.retain(|row| table::is_timed(row) == (mode == "wall"));
+    rows.retain(counts);
     if rows.is_empty() {
         bail!(
             "{} {} {mode} printed no row: {}",

@@ -81,6 +81,20 @@ const fn figure(
     }
 }
 
+/// The entries that are measured one by one.
+pub const ENTRIES: [&str; 7] = [
+    "record_function",
+    "record_graph",
+    "record_graph_args",
+    "profile_hit",
+    "count_hit",
+    "coverage_first",
+    "coverage_after",
+];
+
+/// What is said of each.
+pub const ENTRY_FIELDS: [&str; 3] = ["insns_per_call", "overhead_insns", "ns_per_call"];
+
 /// All of them; `cargo xtask bench` fails when one is missing.
 pub const FIGURES: [Figure; 25] = [
     figure(

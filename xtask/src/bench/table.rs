@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::reference::{FIGURES, Figure, ROWS, limit_overhead, linux_overhead, linux_ratio};
+use super::reference::{
+    ENTRIES, ENTRY_FIELDS, FIGURES, Figure, ROWS, limit_overhead, linux_overhead, linux_ratio,
+};
 
 /// One object that a kernel printed.
 pub type Row = serde_json::Map<String, Value>;
@@ -43,6 +45,20 @@ pub fn join_times(rows: &mut Vec<Row>) {
             row.insert("ns_per_call".to_owned(), ns);
         }
     }
+}
+
+/// Fields that the rows of the entries should have and do not, after [`join_times`].
+pub fn holes(rows: &[Row], target: &str) -> Vec<String> {
+    let mut holes = Vec::new();
+    for entry in ENTRIES {
+        let row = find(rows, entry, target, |_| true);
+        for field in ENTRY_FIELDS {
+            if row.and_then(|row| number(row, field)).is_none() {
+                holes.push(format!("{target} {entry}: {field}"));
+            }
+        }
+    }
+    holes
 }
 
 /// A finished table.
@@ -233,6 +249,32 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(number(&rows[0], "ns_per_call"), Some(9.5));
         assert_eq!(text(&rows[1], "bench"), Some("table_wall"));
+    }
+
+    #[test]
+    fn each_entry_says_instructions_and_time() {
+        let mut rows: Vec<Row> = ENTRIES
+            .iter()
+            .flat_map(|entry| {
+                let row = r#""target":"softfloat","insns_per_call":32.0,"overhead_insns":23.0}"#;
+                let wall = r#""target":"softfloat","ns_per_call":9.5}"#;
+                [
+                    format!(r#"{{"bench":"{entry}",{row}"#),
+                    format!(r#"{{"bench":"{entry}_wall",{wall}"#),
+                ]
+            })
+            .filter_map(|line| row_in(&line))
+            .collect();
+        assert_eq!(holes(&rows, "softfloat").len(), ENTRIES.len());
+        join_times(&mut rows);
+        assert!(holes(&rows, "softfloat").is_empty());
+        rows[3].remove("overhead_insns");
+        assert_eq!(
+            holes(&rows, "softfloat"),
+            ["softfloat profile_hit: overhead_insns"]
+        );
+        let all = ENTRIES.len() * ENTRY_FIELDS.len();
+        assert_eq!(holes(&rows, "hardfloat").len(), all);
     }
 
     #[test]

@@ -50,11 +50,11 @@ pub fn elf(tally: &mut Tally, toolchain: &Toolchain) {
         for profile in [Profile::Dev, Profile::Release, Profile::ReleaseLto] {
             for names in &groups {
                 // Link-time optimisation takes its time with each: hello and demo, without an allocator and with one, are
-                // all that it can do to the tracer; the bench's ballast would be the third.
+                // all that it can do to the tracer; the benches would be the next.
                 let names: Vec<&str> = names
                     .iter()
                     .copied()
-                    .filter(|name| profile != Profile::ReleaseLto || *name != "bench-table")
+                    .filter(|name| profile != Profile::ReleaseLto || !name.starts_with("bench-"))
                     .collect();
                 files_hold(tally, toolchain, &names, target, profile);
             }
