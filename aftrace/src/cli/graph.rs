@@ -23,6 +23,9 @@ pub struct Graph {
     function: Option<String>,
     #[command(flatten)]
     select: Select,
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
     /// So many backtraces of FUNCTION, those with the largest TOTAL
     #[arg(
         long,
@@ -39,6 +42,7 @@ impl Graph {
         let filter = self.select.filter(trace.header.frequency);
         let paths = Paths::new(&trace, &symbols, &filter)?;
         let style = Style {
+            short: self.short,
             backtraces: self.backtraces,
         };
         match &self.function {

@@ -96,7 +96,7 @@ impl Wanted {
             offset,
             header,
             u32::from(self.snapshot),
-            &names.every_name(),
+            names.all(),
             &mut FrameWriter::new(&mut out),
         )?;
         out.flush()?;

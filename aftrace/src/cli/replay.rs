@@ -25,6 +25,9 @@ pub struct Replay {
     /// With the time of each line, in seconds since the first
     #[arg(long)]
     timestamps: bool,
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
 }
 
 impl Replay {
@@ -33,6 +36,7 @@ impl Replay {
         let style = Style {
             tail: self.tail,
             timestamps: self.timestamps,
+            short: self.short,
         };
         replay::replay(
             &trace,

@@ -100,8 +100,8 @@ pub struct Calls<'t> {
     events: Events<'t>,
     stacks: FxHashMap<Task, Stack>,
     running: FxHashMap<u16, Task>,
-    /// Cores that run a task which may run on others.
-    moving: usize,
+    /// Whether there are tasks, which may run on any core.
+    any_task: bool,
     /// Losses that may be of every stack. Each learns of them when it is looked at: there may be as many losses as stacks.
     losses: u64,
     /// Open calls of all stacks.
@@ -126,7 +126,7 @@ impl<'t> Calls<'t> {
             events,
             stacks: FxHashMap::default(),
             running: FxHashMap::default(),
-            moving: 0,
+            any_task: false,
             losses: 0,
             open: 0,
             pending: std::collections::VecDeque::new(),
@@ -261,9 +261,14 @@ impl<'t> Calls<'t> {
                     0 => Task::Core(core),
                     id => Task::Id(id),
                 };
-                let moves = |task: &Task| usize::from(matches!(task, Task::Id(_)));
+                // What it did in between, on a core of which that part is missing, nobody knows.
+                let is_task = matches!(next, Task::Id(_));
+                // What it did in between, on a core of which that part is missing, nobody knows.
+                let unknown = is_task && self.events.is_gap_elsewhere(core);
+                let stack = self.stacks.get_mut(&next).filter(|_| unknown);
+                stack.into_iter().for_each(Stack::lose);
                 self.running.insert(core, next);
-                self.moving = self.moving + moves(&next) - moves(&task);
+                self.any_task |= is_task;
                 self.pending.push_back(Step::Switch(core, time, next));
             }
             _ => self.pending.push_back(Step::Other(item)),
@@ -271,10 +276,10 @@ impl<'t> Calls<'t> {
         Ok(())
     }
 
-    /// What the core ran may have returned and called anything; so may every task, where tasks change.
+    /// What the core ran may have returned and called anything; so may every task.
     fn lose(&mut self, task: Task) {
         match task {
-            Task::Core(_) if self.moving == 0 => {
+            Task::Core(_) if !self.any_task => {
                 if let Some(stack) = self.stacks.get_mut(&task) {
                     stack.lose();
                 }

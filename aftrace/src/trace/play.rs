@@ -61,6 +61,11 @@ impl<'t> Cursor<'t> {
         self.spans.iter().map(|span| u64::from(span.events)).sum()
     }
 
+    /// Whether something is missing between the event that was taken last and the next one, or the end.
+    fn is_in_gap(&self) -> bool {
+        self.next.map_or(self.missing, |next| next.missing) > 0
+    }
+
     fn time_of_next(&self) -> Option<u64> {
         self.next.map(|_| self.time)
     }
@@ -165,6 +170,8 @@ pub struct Events<'t> {
     /// Events given, and in all.
     given: u64,
     events: u64,
+    /// Cursors that are where something is missing.
+    in_gaps: usize,
 }
 
 /// Of so many events the progress is told once.
@@ -185,6 +192,7 @@ impl<'t> Events<'t> {
             all.filter_map(|(index, cursor)| Some((cursor.time_of_next()?, index)))
                 .collect()
         });
+        let in_gaps = cursors.iter().filter(|cursor| cursor.is_in_gap()).count();
         Self {
             file,
             cursors,
@@ -192,7 +200,17 @@ impl<'t> Events<'t> {
             progress,
             given: 0,
             events,
+            in_gaps,
         }
+    }
+
+    /// Whether it is not known what another core than this one does now, between two events of which the first was taken.
+    #[must_use]
+    pub fn is_gap_elsewhere(&self, core: u16) -> bool {
+        let own = self
+            .of_core(core)
+            .is_some_and(|index| self.cursors[index].is_in_gap());
+        self.in_gaps > usize::from(own)
     }
 
     /// The next one.
@@ -236,7 +254,10 @@ impl<'t> Events<'t> {
         let cursor = &mut self.cursors[index];
         let before = cursor.time_of_next();
         let item = cursor.next;
-        cursor.advance(self.file)?;
+        self.in_gaps -= usize::from(cursor.is_in_gap());
+        let advanced = cursor.advance(self.file);
+        self.in_gaps += usize::from(cursor.is_in_gap());
+        advanced?;
         if let Some(order) = &mut self.order {
             before.map(|time| order.remove(&(time, index)));
             cursor

@@ -17,6 +17,8 @@ pub struct Style {
     pub tail: Option<usize>,
     /// The time of each line, in seconds since the first event of the trace.
     pub timestamps: bool,
+    /// Generic arguments as `<...>`.
+    pub short: bool,
 }
 
 /// A duration as people write it: three digits behind the point, the unit that leaves at most three before it.
@@ -123,7 +125,7 @@ pub fn replay(
             "# [{:>3}] {}{}",
             call.core,
             "  ".repeat(call.depth as usize),
-            symbols.shown(call.callsite)
+            symbols.name(call.callsite)
         )?;
     }
     out.flush()
@@ -180,7 +182,7 @@ impl<W: Write> Printer<'_, W> {
                 let text = format!(
                     "{}(); /* from {} */",
                     self.name(call.callsite),
-                    self.symbols.shown_caller(call.parent)
+                    self.short(self.symbols.caller(call.parent))
                 );
                 self.call(&call, None, &text)
             }
@@ -216,7 +218,7 @@ impl<W: Write> Printer<'_, W> {
                         let text = format!(
                             "  {:#x} {}",
                             data.value,
-                            self.symbols.shown_caller(data.value as u32)
+                            self.name((data.value as u32).wrapping_sub(4))
                         );
                         self.note(item.core, &text)
                     }
@@ -241,7 +243,15 @@ impl<W: Write> Printer<'_, W> {
     }
 
     fn name(&self, low: u32) -> String {
-        self.symbols.shown(low)
+        self.short(self.symbols.name(low))
+    }
+
+    fn short(&self, path: String) -> String {
+        if self.style.short {
+            shorten(&path)
+        } else {
+            path
+        }
     }
 
     fn task(&self, task: Task) -> String {

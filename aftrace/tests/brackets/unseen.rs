@@ -81,6 +81,48 @@ fn calls_that_end_in_another_order_than_brackets_are_left_out_and_counted() {
 }
 
 #[test]
+fn what_a_task_did_where_another_core_lost_events_is_not_known() {
+    // Task 7 leaves core 1 at 20; elsewhere it returns from the function, enters it again at 30, and comes back inside it.
+    let events = vec![
+        event(Type::Task, 1, 0, 7),
+        event(Type::Entry, 10, callsite(2), 0),
+        event(Type::Task, 20, 0, 0),
+        event(Type::Task, 50, 0, 7),
+        event(Type::Exit, 60, callsite(2), 30),
+        event(Type::Task, 70, 0, 0),
+    ];
+    let c2 = callsite(2) as u32;
+    // Lost before the core's first event, between two of them, and behind its last.
+    let before = [(9, 1000, 1)];
+    let between = [(0, 5, 1), (9, 1000, 1)];
+    // Over when the task comes back, at a time at which no core runs one.
+    let over = [(9, 40, 1)];
+    let behind = [(0, 5, 1), (9, 0, 0)];
+    for parts in [&before[..], &between, &over, &behind] {
+        let mut bytes = file(&[Vec::new(), events.clone()], 50);
+        let mut number = 0;
+        for &(lost, time, events) in parts {
+            number += lost;
+            let slot = event(Type::Function, time, callsite(4), 0).to_bytes();
+            let head = events_head(number, lost);
+            let mut out = FrameWriter::new(&mut bytes);
+            let written = out.frame(FrameKind::Events, 0, &[&head, &slot[..16 * events]]);
+            written.unwrap();
+            number += events as u64;
+        }
+        let (marks, rest) = marks(&bytes, &Filter::default());
+        check(&marks, &rest);
+        assert_eq!(rest.left_out, 0);
+        assert_eq!(sums(&marks), reported(&bytes, &Filter::default()));
+        assert_eq!(sums(&marks), [(c2, (1, 30))].into(), "{parts:?}");
+        assert_eq!(starts(&marks), [(10, c2), (30, c2)], "{parts:?}");
+    }
+    // Where nothing is lost, it is the call that was entered here, whatever its EXIT says.
+    let (marks, _) = marks(&file(&[Vec::new(), events], 50), &Filter::default());
+    assert_eq!(starts(&marks), [(10, c2)]);
+}
+
+#[test]
 fn in_the_same_tick_what_is_open_at_the_end_stands_outside() {
     // The call without an ENTRY begins in the tick in which the one around it begins.
     let events = vec![

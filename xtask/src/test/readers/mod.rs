@@ -2,6 +2,7 @@
 //! and durations, and know of what is missing.
 
 mod babeltrace;
+mod cores;
 mod facts;
 mod perfetto;
 mod real;
@@ -31,6 +32,10 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     });
     tally.step("traces of the demo kernel", || {
         samples.extend(real::samples(ready, &folder)?);
+        Ok(())
+    });
+    tally.step("traces of a kernel on four cores", || {
+        samples.extend(cores::samples(ready, &folder)?);
         Ok(())
     });
     let debian = Debian::new(&folder);

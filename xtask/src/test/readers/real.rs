@@ -23,6 +23,8 @@ const NUMBER: std::ops::Range<usize> = 12..16;
 const TASKS: &str = "trace graph demo::sched::* demo::disk::* demo::index::Tree*";
 /// Calls without an end, among them.
 const CALLS: &str = "trace record demo::klog::*";
+/// Ticks that they have: far more than the switches that are asked for, because ticks are lost where the host is busy.
+const WAIT: &str = "wait 120";
 /// Some ten times as many events as the ring has room for.
 const FLOOD: &str = "trace graph demo::index::* demo::workload::*";
 
@@ -35,7 +37,7 @@ pub fn samples(ready: &Ready, folder: &Path) -> Result<[Sample; 2]> {
     let lines = [
         TASKS,
         CALLS,
-        "wait 40",
+        WAIT,
         "trace graph off",
         "trace record off",
         "trace send",
@@ -64,18 +66,9 @@ pub fn samples(ready: &Ready, folder: &Path) -> Result<[Sample; 2]> {
         anyhow::anyhow!("{} streams on the console, not two", streams.len())
     })?;
     let elf = fs::read(&kernel.elf)?;
-    let sample = |name: &'static str, bytes: Vec<u8>| {
-        let path = folder
-            .join("traces")
-            .join(format!("{}.aft", name.replace(' ', "-")));
-        fs::write(&path, bytes)?;
-        let trace = Trace::open(&path)?;
-        let symbols = Symbols::of_kernel(&elf, &trace.header, false)?;
-        Sample::new(name, trace, symbols)
-    };
     let (tasks, flood) = (
-        sample("tasks of the demo", tasks)?,
-        sample("a full ring of the demo", flood)?,
+        sample(folder, "tasks of the demo", tasks, &elf)?,
+        sample(folder, "a full ring of the demo", flood, &elf)?,
     );
     // What the readers are to be tried with is there.
     let (returned, open) = tasks.counted();
@@ -108,6 +101,19 @@ pub fn samples(ready: &Ready, folder: &Path) -> Result<[Sample; 2]> {
         .count();
     ensure!(begun > 0, "no call began before the ring's first event");
     Ok([tasks, flood])
+}
+
+/// A trace that a kernel has sent, written below `folder`.
+///
+/// # Errors
+/// It is no trace of this kernel, or aftrace does not agree with itself.
+pub fn sample(folder: &Path, name: &'static str, bytes: Vec<u8>, elf: &[u8]) -> Result<Sample> {
+    let file = format!("{}.aft", name.replace(' ', "-"));
+    let path = folder.join("traces").join(file);
+    fs::write(&path, bytes)?;
+    let trace = Trace::open(&path)?;
+    let symbols = Symbols::of_kernel(elf, &trace.header, false)?;
+    Sample::new(name, trace, symbols)
 }
 
 /// The frames on a console, a file for each stream.

@@ -55,6 +55,14 @@ fn graph(text: &str) -> Option<(Option<u64>, usize, &str)> {
     ))
 }
 
+/// What is printed of a duration: of a second and more whole microseconds.
+fn printed(nanoseconds: u64) -> u64 {
+    match nanoseconds {
+        0..1_000_000_000 => nanoseconds,
+        _ => nanoseconds / 1000 * 1000,
+    }
+}
+
 #[derive(Default)]
 struct Seen {
     /// Task, depth, name, start, duration.
@@ -148,7 +156,8 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         .into_iter()
         .map(|call| {
             let (name, depth) = (joined(&call.name), call.depth as usize);
-            format!("{:?}", (call.task, depth, name, call.start, call.duration))
+            let duration = call.duration.map(printed);
+            format!("{:?}", (call.task, depth, name, call.start, duration))
         })
         .collect();
     same("calls", &calls, &expected)?;
