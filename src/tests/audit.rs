@@ -58,6 +58,17 @@ fn whatever_the_engine_makes_is_legal() {
     assert_eq!(audit(&mut world), (legal, vec![]));
 }
 
+/// What is remembered of one callsite is not taken for the next: a straight ops' neighbours have the trampoline's BL.
+#[test]
+fn neighbours_are_judged_each_by_its_own_literal() {
+    let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+    let straight = straight_at(TRAMPOLINE - 0x40);
+    world.register_at(straight, &[0, 2, 4]).expect("registers");
+    world.register_at(guarded(), &[1, 5]).expect("registers");
+    let (counts, findings) = audit(&mut world);
+    assert_eq!((counts.enabled, findings), (5, vec![]));
+}
+
 /// Each word of each kind of callsite, changed to whatever stands elsewhere in a text.
 #[test]
 fn every_word_that_the_engine_did_not_make_is_found() {

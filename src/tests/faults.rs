@@ -28,14 +28,20 @@ enum Plan {
     Mixed,
     /// A callsite's only tracer is its own asm.
     Direct,
+    /// All callsites from NOP to BL, as one batch that looks nothing up.
+    EnableAll,
+    /// All callsites from BL to NOP, likewise.
+    DisableAll,
 }
 
-const PLANS: [Plan; 5] = [
+const PLANS: [Plan; 7] = [
     Plan::Enable,
     Plan::Disable,
     Plan::Swap,
     Plan::Mixed,
     Plan::Direct,
+    Plan::EnableAll,
+    Plan::DisableAll,
 ];
 
 /// A world in which a plan is about to be carried out.
@@ -64,6 +70,11 @@ impl Scene {
             Plan::Disable => world.register_at(ops, &[0, 3, 5]),
             Plan::Swap => sets(&mut world),
             Plan::Mixed => sets(&mut world).and_then(|_| world.register_at(ops, &[0, 2, 4])),
+            Plan::DisableAll => world.register(ops, &Filter::ALL),
+            // The others come and go: nothing is called.
+            Plan::EnableAll => sets(&mut world)
+                .and_then(|_| world.unregister(others[0]))
+                .and_then(|_| world.unregister(others[1])),
         }
         .expect("the scene is set");
         world.take_log();
@@ -81,7 +92,8 @@ impl Scene {
         let (world, ops) = (&mut self.world, self.ops);
         match self.plan {
             Plan::Enable | Plan::Direct => world.register_at(ops, &[0, 3, 5]),
-            Plan::Disable => world.unregister(ops),
+            Plan::Disable | Plan::DisableAll => world.unregister(ops),
+            Plan::EnableAll => world.register(ops, &Filter::ALL),
             Plan::Swap => world.register_at(ops, &[1, 2, 4]),
             Plan::Mixed => world.set_filter_at(ops, &[1, 3, 4]),
         }
@@ -219,7 +231,13 @@ fn writes_that_fail_for_good_leave_what_cannot_be_undone_quarantined() {
 #[test]
 fn writes_of_one_kind_that_fail_for_good_are_undone() {
     for kind in [Write::Word, Write::Literal] {
-        for plan in [Plan::Enable, Plan::Disable, Plan::Direct] {
+        for plan in [
+            Plan::Enable,
+            Plan::Disable,
+            Plan::Direct,
+            Plan::EnableAll,
+            Plan::DisableAll,
+        ] {
             let mut scene = Scene::new(plan, CTR_NEITHER);
             scene.world.text.refuse(move |_, _, write| write == kind);
             let before = scene.world.text.memory();

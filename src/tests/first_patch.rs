@@ -9,6 +9,7 @@ use crate::engine::first_patch;
 use crate::error::{PatchError, Why};
 use crate::insn::Insn;
 use crate::ops::NOP_OPS;
+use crate::table::Reason;
 use std::vec::Vec;
 
 const FUNCTIONS: [bool; 4] = [true, false, true, false];
@@ -88,5 +89,7 @@ fn what_cannot_be_given_back_is_counted() {
             changed.iter().filter(|changed| **changed).count(),
             error.stuck
         );
+        let stuck = [0, 1, 3].map(|i| world.record(i).reason() == Some(Reason::Quarantined));
+        assert_eq!(stuck, changed, "from write {n}: what is stuck is listed");
     }
 }

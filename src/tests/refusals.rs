@@ -119,6 +119,38 @@ fn an_unexpected_word_stops_switching_off_and_all_are_on_again() {
     }
 }
 
+/// As above, where the literal changes while the function before is written: it stays what somebody else made it.
+#[test]
+fn a_literal_that_changes_while_all_are_switched_off_stays_and_all_are_on_again() {
+    let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+    let (ops, layout, found) = (guarded(), world.layout(2), 0x1234);
+    world.register(ops, &Filter::ALL).expect("registers");
+    let mut before = world.text.memory();
+    world.text.refuse(move |text, n, _| {
+        if n == 3 {
+            text.poke_literal(layout.literal(), found);
+        }
+        false
+    });
+    let error = world.unregister(ops).expect_err("refused");
+    let expected = PatchError {
+        at: layout.literal(),
+        why: Why::Literal { found },
+        undone: 2,
+        stuck: 0,
+        foreign: 1,
+    };
+    assert_eq!(error, Error::Patch(expected));
+    let at = (layout.literal() - BASE) / 4;
+    before[at..at + 2].copy_from_slice(&[found as u32, 0]);
+    assert_eq!(world.text.memory(), before);
+    assert_eq!(world.record(2).reason(), Some(Reason::Foreign));
+    assert!(ops.is_registered() && world.is_clean());
+    world.text.heal();
+    world.unregister(ops).expect("goes on without");
+    assert_eq!(world.state(2), (found, world.bl(2)));
+}
+
 #[test]
 fn an_unexpected_literal_is_refused_before_any_write() {
     for found in [0, 0xdead_beef_dead_beef, guarded().target()] {

@@ -137,6 +137,52 @@ fn shutdown_leaves_what_somebody_else_wrote() {
     assert_eq!(world.record(1).reason(), None);
 }
 
+/// Also where no tracer ever met it: each word that a callsite can have of somebody else.
+#[test]
+fn what_somebody_else_wrote_where_nobody_traces_is_left_by_shutdown_and_by_init() {
+    let compiled = World::compiled(&FUNCTIONS, CTR_NEITHER);
+    let layout = compiled.layout(1);
+    for at in [layout.literal(), layout.mov(), layout.branch()] {
+        let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+        let write = |world: &World, insn| match at == layout.literal() {
+            true => world.text.poke_literal(at, 0x1234),
+            false => world.text.poke(at, insn),
+        };
+        write(&world, BODY);
+        let words = |world: &World| {
+            let words = (layout.literal()..layout.end()).step_by(4);
+            words.map(|at| world.text.peek(at)).collect::<Vec<_>>()
+        };
+        let theirs = words(&world);
+        let done = shutdown(&mut world, true).expect("goes on without");
+        assert_eq!((done.callsites, done.left), (4, 1), "{at:#x}");
+        assert_eq!(words(&world), theirs, "{at:#x}");
+        assert_eq!(start_again(&mut world), Ok(1), "{at:#x}");
+        assert_eq!(words(&world), theirs, "{at:#x}");
+        assert_eq!(world.record(1).reason(), Some(Reason::Foreign));
+    }
+}
+
+/// Somebody else's word, and on the way back a write that fails: it is told, not passed over.
+#[test]
+fn a_shutdown_that_leaves_a_callsite_stuck_says_so() {
+    let mut world = World::new(&FUNCTIONS, CTR_NEITHER);
+    let ops = guarded();
+    world.register(ops, &Filter::ALL).expect("registers");
+    let at = world.layout(3).branch();
+    world.text.poke(at, BODY);
+    // Three callsites are switched off by two writes each; none can be switched on again.
+    world.text.refuse(|_, i, _| i >= 6);
+    let Err(Error::Patch(error)) = shutdown(&mut world, true) else {
+        panic!("three callsites are stuck");
+    };
+    assert_eq!((error.at, error.stuck, error.foreign), (at, 3, 1));
+    assert!(world.engine.active);
+    world.text.heal();
+    let done = shutdown(&mut world, true).expect("goes on without");
+    assert_eq!((done.ops, done.callsites, done.left), (1, 4, 1));
+}
+
 /// An init that failed is made again: whatever could not be undone included.
 #[test]
 fn init_works_after_an_init_that_failed() {

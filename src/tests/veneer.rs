@@ -81,6 +81,8 @@ fn the_nearest_veneer_is_taken_up_to_the_edge_of_its_reach() {
             Some(at - 0x1000),
         ),
         (vec![at + 0x800, at - 0x1000], Some(at + 0x800)),
+        (vec![at + 0x2000, at - 0x1000], Some(at - 0x1000)),
+        (vec![at - 0x2000, at + 0x800, at - 0x1000], Some(at + 0x800)),
         (vec![], None),
     ] {
         assert_eq!(target(far, &veneers, guarded()), expected, "{veneers:x?}");
