@@ -182,7 +182,7 @@ fn senseless_codes_end_a_name() {
     let stream = u32::from_le_bytes(good[84..88].try_into().unwrap()) as usize;
     let rules = u32::from_le_bytes(good[76..80].try_into().unwrap()) as usize;
     let rule_257 = [(stream, 2), (stream + 2, 2)];
-    let cases: [(&[(usize, u8)], &str); 5] = [
+    let cases: [(&[(usize, u8)], &str); 6] = [
         // The long form without its second byte.
         (&[(stream, 2), (stream + 2, 241)], "a"),
         // A rule that does not exist.
@@ -192,6 +192,17 @@ fn senseless_codes_end_a_name() {
         (&[rule_257[0], rule_257[1], (rules + 3, 2)], "a"),
         (
             &[rule_257[0], rule_257[1], (rules + 4, 0x11), (rules + 5, 1)],
+            "a",
+        ),
+        // Rule 256 refers to a higher one that would come to an end: `bc`.
+        (
+            &[
+                (rules, 1),
+                (rules + 1, 1),
+                (rules + 3, b'b'),
+                (rules + 4, 0),
+                (rules + 5, b'c'),
+            ],
             "a",
         ),
     ];
