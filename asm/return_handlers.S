@@ -20,5 +20,6 @@ ftrace_return_handlers:
     FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_long_stop, 0, 1, long=1
     FTRACE_RETURN_TO_GRAPH_MORE ftrace_return_to_graph_long_stop_lse, 1, 1, long=1
     FTRACE_RETURN_TO_GRAPH_MARK ftrace_return_to_graph_mark
+    FTRACE_RETURN_TO_FPROBE ftrace_return_to_fprobe
     .global ftrace_return_handlers_end
 ftrace_return_handlers_end:

@@ -50,6 +50,21 @@ pub(crate) mod offset {
 }
 
 impl Fregs {
+    /// At the entry of a function that goes on at `pc` and returns to `lr`.
+    #[cfg(test)]
+    pub(crate) fn at(pc: u64, lr: u64) -> Self {
+        Self {
+            x: [0; SAVED_X],
+            scratch: 0,
+            fp: 0,
+            lr,
+            link: 0,
+            pc,
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            v: [0; 8],
+        }
+    }
+
     /// Argument register `n`: x0 to x7, or x8 (where the function writes a large result).
     ///
     /// Which of them the function really reads is for its signature to say (AAPCS64 IHI 0055, "Parameter passing");

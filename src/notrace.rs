@@ -4,7 +4,8 @@
 ///
 /// Each function goes into the section `.text.ftrace_notrace`, which the linker fragment `ftrace.x` gathers beside the
 /// tracer's own code; its record is then left alone with the reason [`OwnCode`](crate::Reason::OwnCode). Closures and
-/// generic instances inside are functions of their own and are not marked.
+/// generic instances inside are functions of their own and are not marked. Of a trait's implementation ([`Probe`](crate::Probe)) it
+/// marks all methods.
 ///
 /// ```
 /// aarch64_ftrace::notrace! {
@@ -14,6 +15,18 @@
 /// ```
 #[macro_export]
 macro_rules! notrace {
+    (impl $($name:ident)::+ for $type:ty {
+        $($(#[$meta:meta])* fn $function:ident($($arguments:tt)*) $(-> $result:ty)? $body:block)*
+    }) => {
+        impl $($name)::+ for $type {
+            $(
+                $(#[$meta])*
+                // SAFETY: the section is executable text like any other function's.
+                #[unsafe(link_section = ".text.ftrace_notrace")]
+                fn $function($($arguments)*) $(-> $result)? $body
+            )*
+        }
+    };
     ($($function:item)*) => {
         $(
             // SAFETY: the section is executable text like any other function's.

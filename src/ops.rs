@@ -3,6 +3,7 @@
 use crate::fregs::Fregs;
 use crate::graph::Shape;
 use crate::instances::Instances;
+use crate::probe::Probe;
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -49,6 +50,8 @@ pub(crate) enum Kind {
     Graph,
     /// Built in: what is called from here is recorded, or is not.
     Mark,
+    /// Calls at entry and return.
+    Fprobe,
     /// Built in: which functions have been called.
     Coverage,
 }
@@ -61,21 +64,24 @@ impl Kind {
 
     /// Whether its entry pushes to the return stack.
     pub(crate) const fn has_return(self) -> bool {
-        matches!(self, Self::Profile | Self::Graph | Self::Mark)
+        matches!(
+            self,
+            Self::Profile | Self::Graph | Self::Mark | Self::Fprobe
+        )
     }
 
     /// Where it is called among those of one callsite: marks before what they are for, those under the guard last, as sets want.
     pub(crate) const fn rank(self) -> u32 {
         match self {
             Self::Mark => 0,
-            Self::Guarded => 2,
+            Self::Guarded | Self::Fprobe => 2,
             _ => 1,
         }
     }
 
     /// Whether the recursion guard is taken before the tracer is called. In a set these come last.
     pub(crate) const fn is_guarded(self) -> bool {
-        matches!(self, Self::Guarded)
+        matches!(self, Self::Guarded | Self::Fprobe)
     }
 }
 
@@ -98,6 +104,7 @@ pub struct Ops {
     pub(crate) head: Head,
     pub(crate) func: Option<TracerFn>,
     data: usize,
+    probe: Option<&'static dyn Probe>,
     /// Order of registration, 0 while not registered.
     pub(crate) order: AtomicU32,
     /// How many callsites call this ops.
@@ -175,6 +182,17 @@ impl Ops {
         Self::with(kind, entry, Some(func))
     }
 
+    /// Says whose methods its tracer calls: of [`Kind::Fprobe`] alone.
+    pub(crate) const fn with_probe(mut self, probe: &'static dyn Probe) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
+    /// Whose methods its tracer calls.
+    pub(crate) fn probe(&self) -> Option<&'static dyn Probe> {
+        self.probe
+    }
+
     /// Adds a word of the owner's, which a tracer reads through its `&Ops`.
     #[must_use]
     pub const fn with_data(mut self, data: usize) -> Self {
@@ -207,6 +225,7 @@ impl Ops {
             },
             func,
             data: 0,
+            probe: None,
             order: AtomicU32::new(0),
             callsites: AtomicU32::new(0),
             first: AtomicU32::new(0),

@@ -1,5 +1,7 @@
 //! [`ReturnStack`]: where the real return addresses are while the profiler and the function graph have hijacked them.
 
+mod words;
+
 use crate::arch;
 use crate::cpu::CpuArea;
 use crate::error::Error;
@@ -234,7 +236,10 @@ impl RealReturns<'_> {
                 break;
             };
             self.open = rest;
-            address = last.lr.load(Ordering::Relaxed) as usize;
+            let lr = last.lr.load(Ordering::Relaxed);
+            if lr != words::WORDS {
+                address = lr as usize;
+            }
         }
         address
     }

@@ -17,6 +17,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/arch/host.rs", "entries have the type of asm entries"),
     ("src/boxed.rs", "boxes that live while they are registered"),
     ("src/cpu.rs", "the stacks that an area points to"),
+    ("src/fprobe.rs", "frames that are its own"),
     ("src/fregs.rs", "a tracer may send the function elsewhere"),
     ("src/fuzz.rs", "records that a table wants for ever"),
     ("src/image.rs", "records described by hand"),
@@ -42,6 +43,7 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/return_stack.rs",
         "whose stack it is, only the kernel knows",
     ),
+    ("src/return_stack/words.rs", "the ops that a frame keeps"),
     ("src/ring.rs", "slots at an address"),
     ("src/set.rs", "sets with their members behind them"),
     ("src/set_memory.rs", "the allocator's calls"),
@@ -58,6 +60,7 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/tests/recorder.rs",
         "a Platform of the tests; a region as a debugger reads it",
     ),
+    ("src/tests/return_stack.rs", "frames that were pushed here"),
     ("src/tests/ring.rs", "memory for a ring"),
     ("src/tests/scarce.rs", "an allocator that can be exhausted"),
     (

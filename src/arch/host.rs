@@ -83,6 +83,10 @@ pub(crate) fn in_tracer() -> bool {
     AREA.in_tracer()
 }
 
+pub(crate) fn interrupt_mask() -> u64 {
+    0
+}
+
 pub(crate) fn mask_all() {}
 
 pub(crate) fn wait() {
@@ -100,6 +104,10 @@ pub(crate) fn return_handlers() -> Range<usize> {
 
 pub(crate) fn graph_handler(form: usize) -> Option<usize> {
     (form < entry::GRAPH.len() * 3).then_some(8)
+}
+
+pub(crate) fn fprobe_handler() -> usize {
+    8
 }
 
 pub(crate) fn mark_handler() -> usize {

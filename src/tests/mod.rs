@@ -25,6 +25,7 @@ mod reader;
 mod recorder;
 mod refusals;
 mod region;
+mod return_stack;
 mod ring;
 mod rules;
 #[cfg(feature = "alloc")]

@@ -3,7 +3,10 @@
 use crate::measure::{Cost, Meter};
 use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister, wall};
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
-use aarch64_ftrace::{ARGUMENTS_MAX, GraphOptions, Mode, Ops, ReturnFrame, ReturnStack, trace};
+use aarch64_ftrace::{
+    ARGUMENTS_MAX, Fprobe, Fregs, GraphOptions, Mode, Ops, PROBE_WORDS, Probe, ReturnFrame,
+    ReturnStack, trace,
+};
 use alloc::vec::Vec;
 use virt::println;
 
@@ -69,6 +72,22 @@ fn graph(meter: Meter, base: Cost) {
         Err(error) => panic!("graph: {error}"),
     }
     recorded(calls * 3, 3 + u64::from(ARGUMENTS_MAX));
+    fprobe(meter, base);
+}
+
+/// Entry and exit of each call, by Rust that does nothing there.
+fn fprobe(meter: Meter, base: Cost) {
+    struct Nothing;
+    aarch64_ftrace::notrace! {
+        impl Probe for Nothing {
+            fn entry(&self, _: usize, _: usize, _: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
+                true
+            }
+            fn exit(&self, _: usize, _: usize, _: &mut Fregs, _: &[u64; PROBE_WORDS]) {}
+        }
+    }
+    static FPROBE: Fprobe = Fprobe::new(&Nothing);
+    recorder(meter, base, "fprobe", &FPROBE);
 }
 
 fn recorder(meter: Meter, base: Cost, name: &str, ops: &'static Ops) {

@@ -1,6 +1,8 @@
 //! The asm of asm/, with its offsets, and the register through which it finds this core's area.
 
-use crate::{callsite, cpu, fregs, graph, insn, instances, ops, return_stack, ring, set, trace};
+use crate::{
+    callsite, cpu, fprobe, fregs, graph, insn, instances, ops, return_stack, ring, set, trace,
+};
 use core::arch::global_asm;
 use core::ops::Range;
 
@@ -39,6 +41,7 @@ macro_rules! entries {
             include_str!("../../../asm/entry_graph.S"),
             include_str!("../../../asm/entry_graph_more.S"),
             include_str!("../../../asm/entry_graph_mark.S"),
+            include_str!("../../../asm/fprobe.S"),
             include_str!("../../../asm/return_handlers.S"),
             INSN_SIZE = const insn::INSN_SIZE,
             CALLSITE_LITERAL_FROM_LR = const callsite::LITERAL_FROM_LR,
@@ -99,6 +102,7 @@ macro_rules! entries {
             GRAPH_OUTSIDE = const graph::OUTSIDE,
             GRAPH_BYTES_SHIFT = const graph::BYTES_SHIFT,
             GRAPH_RESULT_BIT = const graph::RESULT_BIT,
+            FPROBE_RETURNED = sym fprobe::returned,
         );
 
         /// What the register holds: the area's address, or zero.
@@ -217,6 +221,14 @@ pub(super) fn profile_handler(lse: bool) -> usize {
         ftrace_return_to_profile_llsc
     };
     handler as *const () as usize
+}
+
+/// What functions return to that an fprobe waits for.
+pub(crate) fn fprobe_handler() -> usize {
+    unsafe extern "C" {
+        fn ftrace_return_to_fprobe();
+    }
+    ftrace_return_to_fprobe as *const () as usize
 }
 
 /// What functions return to that mark what they call.

@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod context;
 pub mod fault;
 pub mod irq;
+pub mod keeper;
 pub mod null;
 pub mod platform;
 pub mod probe;

@@ -82,7 +82,7 @@ const fn figure(
 }
 
 /// The entries that are measured one by one.
-pub const ENTRIES: [&str; 7] = [
+pub const ENTRIES: [&str; 8] = [
     "record_function",
     "record_graph",
     "record_graph_args",
@@ -90,13 +90,14 @@ pub const ENTRIES: [&str; 7] = [
     "count_hit",
     "coverage_first",
     "coverage_after",
+    "fprobe",
 ];
 
 /// What is said of each.
 pub const ENTRY_FIELDS: [&str; 3] = ["insns_per_call", "overhead_insns", "ns_per_call"];
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 25] = [
+pub const FIGURES: [Figure; 26] = [
     figure(
         "disabled",
         None,
@@ -144,6 +145,14 @@ pub const FIGURES: [Figure; 25] = [
         "the same, eight arguments and the result: instructions",
         None,
         Some(130.0),
+    ),
+    figure(
+        "fprobe",
+        None,
+        "overhead_insns",
+        "entry and exit called, Rust that does nothing: instructions",
+        None,
+        None,
     ),
     figure(
         "record_function",

@@ -5,7 +5,9 @@
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::{Count, Filter, Fregs, Mode, Ops, Profile, ReturnStack};
+use aarch64_ftrace::{
+    ARGUMENTS_MAX, Count, Cover, Filter, Fregs, GraphOptions, Mode, Ops, Profile, ReturnStack,
+};
 use core::arch::global_asm;
 use guest::record::{RECORDER, counts, install, sure};
 use guest::returns::{frames, lines};
@@ -33,6 +35,7 @@ unsafe extern "C" {
 static PLAIN: [Ops; 2] = [const { Ops::unguarded(path_tracer) }; 2];
 static GUARDED: [Ops; 2] = [const { Ops::new(path_tracer) }; 2];
 static COUNT: Count = Count::new();
+static COVER: Cover = Cover::new();
 static PROFILE: Profile = Profile::new();
 static STACK: ReturnStack = ReturnStack::new();
 
@@ -80,4 +83,17 @@ fn main() {
     counts("recorded", 0);
     calls_under(&[sure(RECORDER.graph_ops())]);
     counts("with entries and exits", 0);
+    let whole = GraphOptions {
+        arguments: ARGUMENTS_MAX,
+        result: true,
+        ..GraphOptions::new()
+    };
+    calls_under(&[sure(RECORDER.graph_ops_with(whole))]);
+    counts("with arguments and results", 0);
+    calls_under(&[RECORDER.graph_roots()]);
+    // Taken away at the first call: what a path is, is the call that has it.
+    let lines = lines(FTRACE.cover_lines());
+    assert_eq!(FTRACE.place_cover(&COVER, lines), Ok(()));
+    calls_under(&[&COVER]);
+    println!("covered {:?}", COVER.is_hit(&callsite));
 }

@@ -11,9 +11,11 @@
 
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{
-    ARGUMENTS_MAX, Count, Cover, Filter, Fregs, GraphOptions, Mode, Ops, Profile, ReturnStack,
+    ARGUMENTS_MAX, Count, Cover, Filter, Fprobe, Fregs, GraphOptions, Mode, Ops, PROBE_WORDS,
+    Probe, Profile, ReturnStack,
 };
 use core::hint::black_box;
+use guest::keeper::Keeper;
 use guest::record::{EVENTS, RECORDER, begin_at, install, sure};
 use guest::returns::{frames, lines};
 use guest::step::ledger;
@@ -204,6 +206,64 @@ fn of_a_least_duration() {
     nest::with(&[more], &case);
 }
 
+static KEEPERS: [Keeper; 2] = [Keeper::new(1, 0x5a5a), Keeper::new(1, 0xa5a5)];
+static PROBES: [Fprobe; 2] = [Fprobe::new(&KEEPERS[0]), Fprobe::new(&KEEPERS[1])];
+
+/// Destroys at the exit whatever it may.
+struct Trash;
+
+static TRASH: Fprobe = Fprobe::new(&Trash);
+
+aarch64_ftrace::notrace! {
+    impl Probe for Trash {
+        fn entry(&self, _: usize, _: usize, _: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
+            true
+        }
+
+        fn exit(&self, ip: usize, to: usize, fregs: &mut Fregs, _: &[u64; PROBE_WORDS]) {
+            (probe::TRASH)(ip, to, &G1, fregs);
+        }
+    }
+}
+
+/// Calls at entry and return: one, two of them, and beside the graph; refused and without room.
+fn probes() {
+    let guarded = |name, guarded| Case {
+        hijacked_guarded: true,
+        ..Case::tracers(name, 0, guarded)
+    };
+    let kept = |name, each| Case {
+        counted: || KEEPERS.iter().map(Keeper::calls).sum(),
+        intact: || KEEPERS.iter().all(Keeper::is_intact),
+        ..guarded(name, each)
+    };
+    let graph = sure(RECORDER.graph_ops());
+    let [first, second]: [&Ops; 2] = [&PROBES[0], &PROBES[1]];
+    nest::with(&[&TRASH], &guarded("fprobe", 1));
+    nest::with(&[first], &kept("fprobe that keeps words", 2));
+    nest::with(&[first, second], &kept("two fprobes", 4));
+    // Hijacked by the graph, whether the probe is refused or not.
+    let beside = Case {
+        hijacked: true,
+        ..kept("graph and fprobe", 2)
+    };
+    nest::with(&[graph, first], &beside);
+    register(&HOLDER, &Filter::at(&[held as *const () as usize]));
+    let refused = Case {
+        enter: || assert_eq!(held(1), 1),
+        ..kept("fprobe, refused", 2)
+    };
+    nest::with(&[first], &refused);
+    unregister(&HOLDER);
+    let no_room = Case {
+        each: 0,
+        guarded: 1,
+        tracers: true,
+        ..Case::no_room("fprobe, no room")
+    };
+    nest::with(&[first], &no_room);
+}
+
 fn builtin() {
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
     let hijacking = |case| Case {
@@ -247,6 +307,7 @@ fn builtin() {
     limited();
     marked();
     of_a_least_duration();
+    probes();
     let all = || written() + hits() + timed();
     let four = Case {
         measured: false,

@@ -70,6 +70,7 @@ symbols! {
     ftrace_entry_graph_more_stop_lse: Recorder(true, StopWhenFull),
     ftrace_graph_slots: Shared,
     ftrace_entry_graph_mark: Any,
+    ftrace_fprobe_returned: Shared,
     ftrace_return_to_profile_lse: Lse(true),
     ftrace_return_to_profile_llsc: Lse(false),
     ftrace_return_to_graph: Recorder(false, Overwrite),
@@ -85,6 +86,7 @@ symbols! {
     ftrace_return_to_graph_long_stop: Recorder(false, StopWhenFull),
     ftrace_return_to_graph_long_stop_lse: Recorder(true, StopWhenFull),
     ftrace_return_to_graph_mark: Any,
+    ftrace_return_to_fprobe: Any,
     ftrace_return_handlers_end: Any,
 }
 

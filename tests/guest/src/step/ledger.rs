@@ -258,6 +258,16 @@ pub fn at_stop(frame: &TrapFrame) {
     with(|ledger| ledger.note(Registers::of(frame)));
 }
 
+/// The same from the probe's body on: where what happens at its entry is not what the entry does of itself.
+pub fn at_stop_of_return(frame: &TrapFrame) {
+    let body = (probe::entry() + 2 * INSN_SIZE) as u64;
+    with(|ledger| {
+        if ledger.way.is_some() || frame.elr == body {
+            ledger.note(Registers::of(frame));
+        }
+    });
+}
+
 /// Ends a way: what must not have been on it.
 pub fn end_way() -> Faults {
     with(|ledger| {

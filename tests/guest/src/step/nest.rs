@@ -33,6 +33,8 @@ pub struct Case {
     pub guarded: u64,
     /// Whether the function returns to a handler.
     pub hijacked: bool,
+    /// Whether it does where the guard of its context is free.
+    pub hijacked_guarded: bool,
     /// Whether what was recorded in a pass is right.
     pub intact: fn() -> bool,
     /// Whether tracers may destroy what a function may destroy.
@@ -53,6 +55,7 @@ impl Case {
             each,
             guarded,
             hijacked: false,
+            hijacked_guarded: false,
             intact: || true,
             tracers: true,
             measured: true,
@@ -133,6 +136,7 @@ const ELR_NOT_EXPECTED: u64 = u64::MAX;
 
 static AFTER_EACH: Mutex<fn()> = Mutex::new(|| {});
 static HIJACKED: AtomicBool = AtomicBool::new(false);
+static HIJACKED_GUARDED: AtomicBool = AtomicBool::new(false);
 static TRACERS: AtomicBool = AtomicBool::new(false);
 static EACH: AtomicU64 = AtomicU64::new(0);
 static GUARDED: AtomicU64 = AtomicU64::new(0);
@@ -188,6 +192,7 @@ pub fn through(case: &Case) {
 
 fn step(case: &Case, pass: Pass) -> (Steps, Found, Found) {
     HIJACKED.store(case.hijacked, Relaxed);
+    HIJACKED_GUARDED.store(case.hijacked_guarded, Relaxed);
     TRACERS.store(case.tracers, Relaxed);
     *AFTER_EACH.lock() = case.after_each;
     (case.prepare)();
@@ -202,6 +207,8 @@ fn step(case: &Case, pass: Pass) -> (Steps, Found, Found) {
     let steps = run(
         case.enter,
         match pass {
+            // Its tracer changes where the function returns to.
+            Pass::Ledger if case.hijacked_guarded => ledger::at_stop_of_return,
             Pass::Ledger => ledger::at_stop,
             Pass::Step => |_| call(),
             Pass::SameMask => |frame| with_mask_of(frame, call),
@@ -260,9 +267,9 @@ pub fn with(all: &[&'static Ops], case: &Case) {
 
 /// The call that is stepped.
 pub fn window() {
-    expect(1);
+    let hijacked = expect();
     let float = FloatState::set();
-    check(&probe::call_stepped());
+    check(&probe::call_stepped(), hijacked);
     DAMAGED.fetch_add(u64::from(FloatState::get() != float), Relaxed);
 }
 
@@ -299,8 +306,8 @@ impl FloatState {
 
 /// A call from whatever interrupts.
 fn call() {
-    expect(1);
-    check(&probe::call());
+    let hijacked = expect();
+    check(&probe::call(), hijacked);
     let after_each = *AFTER_EACH.lock();
     after_each();
 }
@@ -322,19 +329,20 @@ fn handler(context: Context) {
     TAKEN.fetch_add(1, Relaxed);
     let elsewhere = ELR.swap(ELR_NOT_EXPECTED, Relaxed) != elr;
     TAKEN_ELSEWHERE.fetch_add(u64::from(elsewhere), Relaxed);
-    expect(1);
+    expect();
     call();
     raise(Context::Svc);
 }
 
-/// So many calls come, with the interrupt mask that is set now.
-fn expect(calls: u64) {
+/// A call comes, with the interrupt mask that is set now. Whether it is to be hijacked.
+fn expect() -> bool {
     let free = guard_is_free();
     let guarded = GUARDED.load(Relaxed);
     let counts = EACH.load(Relaxed) + guarded * u64::from(free == Some(true));
-    COUNTS.fetch_add(calls * counts, Relaxed);
+    COUNTS.fetch_add(counts, Relaxed);
     let refused = guarded != 0 && free == Some(false);
-    REFUSALS.fetch_add(calls * u64::from(refused), Relaxed);
+    REFUSALS.fetch_add(u64::from(refused), Relaxed);
+    HIJACKED.load(Relaxed) || HIJACKED_GUARDED.load(Relaxed) && free == Some(true)
 }
 
 /// Whether no guarded tracer runs with this interrupt mask; `None` on a core that has no area.
@@ -346,9 +354,8 @@ fn guard_is_free() -> Option<bool> {
     (area != 0).then(|| slot() == 0)
 }
 
-fn check(seen: &probe::Seen) {
+fn check(seen: &probe::Seen, hijacked: bool) {
     let whole = seen.is_whole(!TRACERS.load(Relaxed));
-    let hijacked = seen.lr() != 0;
-    let right = whole && hijacked == HIJACKED.load(Relaxed);
+    let right = whole && hijacked == (seen.lr() != 0);
     DAMAGED.fetch_add(u64::from(!right), Relaxed);
 }

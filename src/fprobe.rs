@@ -1,0 +1,108 @@
+//! [`Fprobe`]: the ops of a [`Probe`].
+
+use crate::arch;
+use crate::fregs::Fregs;
+use crate::ops::{Kind, Ops};
+use crate::probe::{PROBE_WORDS, Probe};
+use core::ops::Deref;
+
+/// Calls a [`Probe`] when a function is entered and when it returns, as Linux's fgraph_ops and fprobe. Make it a `static` and
+/// register it as any ops; as many as there is memory for may be on one function, beside a recorder's graph, a profiler and
+/// tracers. Their entries come in the order of registration, their exits in the opposite one.
+///
+/// It needs a return stack ([`crate::Ftrace::switch_return_stack`]): each call that is to have an exit takes two of its frames,
+/// with the words among them. A call that finds no room is counted there ([`crate::ReturnStack::overruns`]), and neither
+/// method is called. A call that an earlier tracer returns from in the function's place is none.
+///
+/// Both methods are called under the guard of the core and interrupt mask. An exit that finds it taken is counted in
+/// [`crate::CpuArea::refused`] and left out: a function that returns with another mask than it was entered with, into a
+/// tracer that called it. When the ops is unregistered, calls that are open return without an exit.
+///
+/// ```
+/// use aarch64_ftrace::{Fprobe, Fregs, PROBE_WORDS, Probe};
+/// use core::sync::atomic::{AtomicU64, Ordering};
+///
+/// /// How often a function has answered with zero what was not asked with zero.
+/// struct Failures(AtomicU64);
+///
+/// aarch64_ftrace::notrace! {
+/// impl Probe for Failures {
+///     fn entry(&self, _: usize, _: usize, fregs: &mut Fregs, words: &mut [u64; PROBE_WORDS]) -> bool {
+///         words[0] = fregs.arg(0).unwrap_or(0);
+///         words[0] != 0
+///     }
+///
+///     fn exit(&self, _: usize, _: usize, fregs: &mut Fregs, _: &[u64; PROBE_WORDS]) {
+///         if fregs.arg(0) == Some(0) {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// }
+///
+/// static FAILURES: Failures = Failures(AtomicU64::new(0));
+/// static PROBE: Fprobe = Fprobe::new(&FAILURES);
+/// # let _ = &PROBE;
+/// // FTRACE.register(&PROBE, &Filter::new(&["disk::read*"]))?;
+/// ```
+// No field is public and `Ops` does not come out: in a box of its own it could be freed while calls are open.
+#[derive(Debug)]
+pub struct Fprobe(Ops);
+
+impl Fprobe {
+    /// The ops of `probe`, not registered.
+    pub const fn new(probe: &'static dyn Probe) -> Self {
+        let ops = Ops::builtin(Kind::Fprobe, arch::entry::CALL_GUARDED, entered);
+        Self(ops.with_probe(probe))
+    }
+}
+
+impl Deref for Fprobe {
+    type Target = Ops;
+
+    fn deref(&self) -> &Ops {
+        &self.0
+    }
+}
+
+/// What the call and set entries call, under the guard.
+extern "C" fn entered(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
+    let (Some(probe), Some(area)) = (ops.probe(), arch::cpu_area()) else {
+        return;
+    };
+    let stack = area.return_stack();
+    if !stack.has_room_for_words(fregs) {
+        return;
+    }
+    let mut words = [0; PROBE_WORDS];
+    let parent_ip = stack.real_returns().real(fregs.lr() as usize);
+    if probe.entry(ip, parent_ip, fregs, &mut words) {
+        stack.hijack_with_words(fregs, ip, arch::fprobe_handler(), ops, words);
+    }
+}
+
+/// What the return handler calls (asm/fprobe.S), with the registers as the function left them.
+#[cfg_attr(
+    not(target_arch = "aarch64"),
+    allow(dead_code, reason = "the asm calls it")
+)]
+pub(crate) extern "C" fn returned(fregs: &mut Fregs) {
+    let Some(area) = arch::cpu_area() else { return };
+    // SAFETY: a function has returned to the handler of such frames, and what it called has returned: they are the last. Their
+    // ops is an `Fprobe`'s, which is registered as a `'static` and is in no box that could be given back.
+    let call = unsafe { area.return_stack().take_words() };
+    let Some(call) = call else {
+        return;
+    };
+    let Some(probe) = call
+        .ops
+        .filter(|ops| ops.is_registered())
+        .and_then(Ops::probe)
+    else {
+        return;
+    };
+    if let Some(_guard) = area.take_guard(arch::interrupt_mask()) {
+        let parent_ip = area.return_stack().real_returns().real(call.lr);
+        probe.exit(call.ip, parent_ip, fregs, &call.words);
+    }
+}
