@@ -1,6 +1,7 @@
 //! The host's command, as a person types it, on kernels that run, hang or have ended.
 
 mod live;
+mod names;
 mod record;
 mod run;
 mod sent;
@@ -39,6 +40,8 @@ struct Subject {
     other: Kernel,
     /// Traces what its boot configuration says.
     boot: Kernel,
+    /// Has functions of all kinds.
+    names: Kernel,
     /// Sends its trace.
     sender: Kernel,
     folder: tempfile::TempDir,
@@ -72,6 +75,10 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     tally.step("record: told by the image, and by bootargs", || {
         record::from_boot_on(&subject)
     });
+    tally.step(
+        "names: generics, closures, traits, merged, inlined, lines",
+        || names::are_read(&subject),
+    );
     tally.step("record: a kernel that hangs, and one without space", || {
         record::ends_and_refuses(&subject)
     });
@@ -94,6 +101,7 @@ impl Subject {
             kernel: kernel("guest", GUEST)?,
             other: kernel("hello", "hello")?,
             boot: kernel("guest", BOOT)?,
+            names: kernel("guest", names::GUEST)?,
             sender: kernel("guest", sent::GUEST)?,
             folder: tempfile::tempdir()?,
         })

@@ -64,6 +64,14 @@ pub fn shows_events(subject: &Subject) -> Result<()> {
         behind - before - 1,
         events.last()
     );
+    let located = proc::capture(
+        &mut command(subject, &[Path::new("--location")], "send"),
+        super::LIMIT,
+    )?;
+    let places = format!("{}.rs:", super::GUEST);
+    let placed = located.stdout.lines();
+    let placed = placed.filter(|line| line.matches(&places).count() == 2);
+    ensure!(placed.count() == HELD, "--location: {}", located.tail(5));
     let trace = subject.path("run.aft");
     let kept = proc::capture(
         &mut command(subject, &[Path::new("-o"), &trace], "send"),
