@@ -41,7 +41,7 @@ pub struct GraphOptions {
     /// no event, longer ones an EXIT alone, which has their duration: so their arguments cannot be recorded, their results can.
     pub minimum: u64,
     /// Whether only calls are recorded that are made, at whatever remove, by functions that
-    /// [`crate::Recorder::graph_roots`] has. What an interrupt calls is made by what it interrupts.
+    /// [`crate::record::Recorder::graph_roots`] has. What an interrupt calls is made by what it interrupts.
     pub rooted: bool,
 }
 
