@@ -2,6 +2,7 @@
 //@ target: softfloat
 //@ profile: dev, release
 //@ args: 3000
+//@ long-args: 100000
 //@ emu-check-args: 150 once
 //@ timeout: 120
 //! Cores start, call traced functions, and switch themselves off, again and again, while another changes tracing: patching

@@ -10,6 +10,9 @@ use aarch64_ftrace::insn::Insn;
 use core::sync::atomic::Ordering;
 use virt::cores;
 
+/// Changes between two audits.
+const AUDIT_EACH: u32 = 32;
+
 /// Changes tracing.
 ///
 /// QEMU 10.0, with a thread for each core, loses a patched word once in some ten thousand stores to text that other cores
@@ -21,6 +24,8 @@ pub struct Writer {
     random: Random,
     masks: [u32; OPS],
     generation: u64,
+    /// The literal of a callsite that nobody traces.
+    off: u64,
     /// How many changes were made.
     pub changes: u32,
 }
@@ -33,6 +38,7 @@ impl Writer {
             random: Random::new(99),
             masks: [0; OPS],
             generation: 0,
+            off: raw::literal(TRACED[0] as usize - 8),
             changes: 0,
         };
         writer.change(ANCHOR, ANCHORED);
@@ -114,8 +120,18 @@ impl Writer {
         }
     }
 
-    /// Whether the text of every function is what the filters say: a BL exactly where an ops traces it, and the literal.
+    /// Whether the text of every function is what the filters say: a BL exactly where an ops traces it, and the literal. Now
+    /// and then, whether every other callsite of the kernel is off, and all are legal.
     pub fn text_is_as_planned(&self) -> bool {
+        if self.changes.is_multiple_of(AUDIT_EACH) {
+            let traced = self.masks.iter().fold(0, |all, mask| all | mask);
+            match FTRACE.audit(|_| ()) {
+                Ok(audit) if audit.illegal + audit.quarantined > 0 => return false,
+                Ok(audit) if audit.enabled != traced.count_ones() as usize => return false,
+                Ok(_) => {}
+                Err(error) => panic!("audit: {error}"),
+            }
+        }
         (0..FUNCTIONS).all(|function| {
             let entry = TRACED[function] as usize;
             let mut callers = (0..OPS).filter(|&ops| self.masks[ops] >> function & 1 == 1);
@@ -124,7 +140,7 @@ impl Writer {
             let literal_is_right = match first {
                 Some(ops) if !more => literal == &raw const ALL[ops] as u64,
                 Some(_) => (0..OPS).all(|ops| literal != &raw const ALL[ops] as u64),
-                None => true,
+                None => literal == self.off,
             };
             let [mov, branch] = words(entry);
             mov == Insn::MOV_X9_X30 && (branch == Insn::NOP) == first.is_none() && literal_is_right
