@@ -1,6 +1,7 @@
 //! A client of a stub for GDB, as QEMU, OpenOCD and others have one: it reads memory, and leaves the target as it found it.
 
 mod memory;
+mod monitor;
 pub mod packet;
 
 use std::io::{self, Read, Write};
@@ -14,6 +15,8 @@ use packet::{Decoder, Incoming, encode};
 const TRIES: u32 = 5;
 /// What a stub takes that says nothing of it: GDB's own least.
 const PACKET_BYTES: usize = 400;
+/// Of a stub that says it takes less than this, at least so much is believed: a request, and an answer with some bytes.
+const PACKET_BYTES_MIN: usize = 64;
 /// Bytes that come while an answer is waited for, the stub's own words among them: as much as the longest answers of all tries,
 /// and many words. Who says more and never answers is no stub.
 pub const SAID_MAX: usize = 16 * packet::PAYLOAD_MAX;
@@ -79,6 +82,29 @@ pub enum GdbError {
         /// Its beginning.
         answer: String,
     },
+    /// A command of the stub's own (`monitor` in GDB) failed.
+    #[error("the stub refuses its own command `{command}`: {said}")]
+    Monitor {
+        /// The command.
+        command: String,
+        /// The stub's words.
+        said: String,
+    },
+    /// The stub knows no way to take addresses as physical.
+    #[error(
+        "the stub reads no physical memory: it knows neither QEMU's Qqemu.PhyMemMode nor OpenOCD's `monitor mdw phys`; give addresses as the core maps them, without --physical"
+    )]
+    NotPhysical,
+    /// A read stopped the target that was to run.
+    #[error(
+        "the stub stops the target at `{request}` ({answer}): it cannot read while the target runs; without --running the target is stopped, read, and runs on"
+    )]
+    Stops {
+        /// What was asked.
+        request: String,
+        /// Why it stopped.
+        answer: String,
+    },
     /// There is nothing to read from.
     #[error("the target has ended ({answer})")]
     Ended {
@@ -87,7 +113,18 @@ pub enum GdbError {
     },
 }
 
-/// A stub that is connected to; the target is stopped.
+/// How addresses are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Addresses {
+    /// As the core maps them.
+    Mapped,
+    /// As physical ones: the stub was told so.
+    Told,
+    /// As physical ones: by the stub's own command.
+    Monitor,
+}
+
+/// A stub that is connected to.
 pub struct Client<S> {
     line: S,
     decoder: Decoder,
@@ -96,8 +133,10 @@ pub struct Client<S> {
     /// Bytes since the last request.
     said: usize,
     packet_bytes: usize,
-    /// The stub was told to take addresses as physical.
-    physical: bool,
+    addresses: Addresses,
+    runs: bool,
+    /// It ran when it was connected to, and was stopped since.
+    resume: bool,
 }
 
 impl Client<TcpStream> {
@@ -143,7 +182,9 @@ impl<S: Read + Write> Client<S> {
             next: 0,
             said: 0,
             packet_bytes: PACKET_BYTES,
-            physical: false,
+            addresses: Addresses::Mapped,
+            runs: false,
+            resume: false,
         };
         let features = client.ask("qSupported")?;
         let said = features
@@ -151,26 +192,23 @@ impl<S: Read + Write> Client<S> {
             .filter_map(|feature| str::from_utf8(feature).ok()?.strip_prefix("PacketSize="))
             .find_map(|digits| usize::from_str_radix(digits, 16).ok());
         if let Some(bytes) = said {
-            client.packet_bytes = bytes.clamp(PACKET_BYTES, packet::PAYLOAD_MAX);
+            client.packet_bytes = bytes.clamp(PACKET_BYTES_MIN, packet::PAYLOAD_MAX);
         }
-        let state = client.ask("?")?;
-        match state.first() {
-            Some(b'S' | b'T') => Ok(client),
-            Some(b'W' | b'X') => Err(GdbError::Ended {
+        client.runs = client.says_that_it_runs()?;
+        Ok(client)
+    }
+
+    /// Whether the stub says that its target runs: by signal 0, as OpenOCD does where no `gdb-attach` event halts it. Other stubs
+    /// stop the target when they are connected to.
+    fn says_that_it_runs(&mut self) -> Result<bool, GdbError> {
+        let state = self.ask("?")?;
+        match state.as_slice() {
+            [b'S' | b'T', signal @ ..] => Ok(signal.starts_with(b"00")),
+            [b'W' | b'X', ..] => Err(GdbError::Ended {
                 answer: shown(&state),
             }),
             _ => Err(unexpected("?", &state)),
         }
-    }
-
-    /// Addresses are physical from now on. QEMU's stub knows this; others say [`GdbError::Unexpected`].
-    ///
-    /// # Errors
-    /// [`GdbError`].
-    pub fn use_physical(&mut self) -> Result<(), GdbError> {
-        self.expect_ok("Qqemu.PhyMemMode:1")?;
-        self.physical = true;
-        Ok(())
     }
 
     /// Bytes that one answer holds.
@@ -184,37 +222,29 @@ impl<S: Read + Write> Client<S> {
     /// # Errors
     /// [`GdbError::Refused`]: nothing can be read there. Others: of the line.
     pub fn read(&mut self, address: u64, length: usize) -> Result<Vec<u8>, GdbError> {
+        if self.addresses == Addresses::Monitor {
+            return self.words(address, length);
+        }
         let length = length.min(self.at_once());
         let request = format!("m{address:x},{length:x}");
-        let answer = self.ask(&request)?;
+        let answer = self.ask(&request);
+        let stopped = match &answer {
+            // QEMU's stub takes the packet's first byte for Ctrl-C, and the rest for nothing.
+            Err(GdbError::Silent { .. }) if self.runs => Some("no answer".to_owned()),
+            Ok(answer) if self.runs && matches!(answer.first(), Some(b'S' | b'T')) => {
+                Some(shown(answer))
+            }
+            _ => None,
+        };
+        if let Some(answer) = stopped {
+            self.runs = false;
+            return Err(GdbError::Stops { request, answer });
+        }
+        let answer = answer?;
         match packet::bytes(&answer) {
             Some(bytes) if (1..=length).contains(&bytes.len()) => Ok(bytes),
             _ => Err(unexpected(&request, &answer)),
         }
-    }
-
-    /// Lets the target go: it runs on. Where it shall not, drop the client.
-    ///
-    /// # Errors
-    /// [`GdbError`].
-    pub fn detach(mut self) -> Result<(), GdbError> {
-        self.restore()?;
-        self.expect_ok("D")
-    }
-
-    /// Takes back what was set, and leaves the target stopped.
-    ///
-    /// # Errors
-    /// [`GdbError`].
-    pub fn leave_stopped(mut self) -> Result<(), GdbError> {
-        self.restore()
-    }
-
-    fn restore(&mut self) -> Result<(), GdbError> {
-        if std::mem::take(&mut self.physical) {
-            self.expect_ok("Qqemu.PhyMemMode:0")?;
-        }
-        Ok(())
     }
 
     fn expect_ok(&mut self, request: &str) -> Result<(), GdbError> {
@@ -226,6 +256,15 @@ impl<S: Read + Write> Client<S> {
 
     /// Sends a request and waits for its answer.
     fn ask(&mut self, request: &str) -> Result<Vec<u8>, GdbError> {
+        self.ask_and_listen(request, &mut Vec::new())
+    }
+
+    /// The same; what the stub or the target prints meanwhile is added to `printed`.
+    fn ask_and_listen(
+        &mut self,
+        request: &str,
+        printed: &mut Vec<u8>,
+    ) -> Result<Vec<u8>, GdbError> {
         let packet = encode(request.as_bytes());
         self.line.write_all(&packet)?;
         self.said = 0;
@@ -248,8 +287,11 @@ impl<S: Read + Write> Client<S> {
                 }
                 Incoming::Packet(answer) => {
                     self.line.write_all(b"+")?;
-                    // `O` and digits: what the stub or the target prints meanwhile.
-                    if answer.first() == Some(&b'O') && answer != b"OK" {
+                    // `O` and digits: what is printed; without digits, that the stub is still there.
+                    if let Some(digits) = answer.strip_prefix(b"O")
+                        && answer != b"OK"
+                    {
+                        printed.extend(packet::bytes(digits).unwrap_or_default());
                         continue;
                     }
                     return match answer.split_first() {

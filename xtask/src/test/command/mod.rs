@@ -197,6 +197,16 @@ impl Subject {
             );
             std::fs::remove_file(&trace)?;
         }
+        // The machine stands since the last one. QEMU's stub stops it again at the first read, and says so.
+        let refused = attach(&self.kernel, &["--running", "--patience", "3"])?;
+        ensure!(
+            refused.code == Some(2)
+                && refused.stderr.contains("without --running")
+                && !trace.exists()
+                && live.is_running()?,
+            "--running: {}",
+            refused.tail(20)
+        );
         let stub = live.stub.clone();
         drop(live);
         let gone = self.run(
