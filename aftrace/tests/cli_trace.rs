@@ -70,6 +70,11 @@ fn the_exit_code_tells_whole_from_damaged_from_foreign() {
                 .all(|line| line.contains("+0.000 us") && line.contains(" +0  ")),
         "{out}"
     );
+    let (code, out, err) = aftrace(&["replay", "whole.aft", "--location"], path);
+    assert!(
+        code == 2 && out.is_empty() && err.contains("give it with --elf KERNEL"),
+        "{err}"
+    );
     let (_, all, _) = aftrace(&["replay", "whole.aft"], path);
     let (_, tail, _) = aftrace(&["replay", "--tail", "3", "whole.aft"], path);
     assert!(

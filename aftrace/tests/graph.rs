@@ -16,7 +16,7 @@ use aftrace::trace::filter::{Filter, Shown};
 use aftrace::trace::graph::{self, Style};
 use aftrace::trace::paths::{Paths, ROOT, Spent};
 use aftrace::trace::report::Report;
-use aftrace::trace::symbols::Symbols;
+use aftrace::trace::symbols::{Naming, Symbols};
 use kernel::{Core, RETURN, callsite, entry, event, file, opened, same};
 use proptest::prelude::*;
 
@@ -228,12 +228,13 @@ fn a_tree_is_what_a_person_reads() {
         event(Type::Exit, 64_001_013, callsite(5), 10),
     ];
     let trace = opened(&file(&[events], 3));
-    let symbols = Symbols::of_trace(&trace);
-    let paths = Paths::new(&trace, &symbols, &Filter::default()).unwrap();
-    let style = Style {
+    let short = Naming {
         short: true,
-        backtraces: 2,
+        ..Naming::default()
     };
+    let symbols = Symbols::of_trace(&trace).shown_as(short);
+    let paths = Paths::new(&trace, &symbols, &Filter::default()).unwrap();
+    let style = Style { backtraces: 2 };
     let mut out = Vec::new();
     graph::write(&paths, &symbols, style, &mut out).unwrap();
     let expected = "\

@@ -6,6 +6,7 @@ mod kernel;
 use aarch64_ftrace::trace::{Event, FrameKind, Header, NO_CORE, Type, events_head};
 use aftrace::trace::live::Lines;
 use aftrace::trace::ram::FrameWriter;
+use aftrace::trace::symbols::Naming;
 use fixture::Fixture;
 
 const TEXT: u64 = fixture::TEXT;
@@ -43,7 +44,11 @@ fn call() -> Vec<u8> {
 
 #[test]
 fn a_frame_of_another_build_is_said_and_what_follows_is_shown() {
-    let mut lines = Lines::new(Fixture::new(&[(0x40, "open"), (0x80, "main")]).build());
+    let mut lines = Lines::new(
+        Fixture::new(&[(0x40, "open"), (0x80, "main")]).build(),
+        Naming::default(),
+    )
+    .expect("no lines are wanted");
     let mut shown = |frame: Vec<u8>| {
         let mut out = Vec::new();
         lines.show(&frame, &mut out).expect("memory");
@@ -67,7 +72,7 @@ fn a_frame_of_another_build_is_said_and_what_follows_is_shown() {
 
 #[test]
 fn a_file_that_is_no_kernel_is_an_error() {
-    let mut lines = Lines::new(b"no kernel".to_vec());
+    let mut lines = Lines::new(b"no kernel".to_vec(), Naming::default()).expect("not looked at");
     let error = lines
         .show(&header(0xB1), &mut Vec::new())
         .expect_err("no kernel");

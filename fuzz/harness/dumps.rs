@@ -48,10 +48,7 @@ fn write(trace: &Trace, folder: &std::path::Path, which: usize) -> io::Result<()
             let _ = folded::flame_graph(&lines, "a <title>", io::sink());
             let paths = Paths::new(trace, &symbols, &filter)?;
             graph::write(&paths, &symbols, Style::default(), io::sink())?;
-            let style = Style {
-                short: true,
-                backtraces: 3,
-            };
+            let style = Style { backtraces: 3 };
             graph::write_focus(&paths, "[a-m]*", &symbols, style, io::sink())?;
             return Ok(());
         }

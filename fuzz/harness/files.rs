@@ -14,7 +14,7 @@ use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::replay::{Style, replay};
 use aftrace::trace::report::{Key, Report};
 use aftrace::trace::stream::{Piece, Reader};
-use aftrace::trace::symbols::Symbols;
+use aftrace::trace::symbols::{Naming, Symbols};
 use aftrace::trace::text;
 use aftrace::trace::uart::{Demultiplexer, Output};
 
@@ -148,15 +148,19 @@ fn play(trace: &Trace) -> io::Result<()> {
 }
 
 fn convert(trace: &Trace, filter: &Filter) -> io::Result<()> {
-    let symbols = Symbols::of_trace(trace);
+    let naming = Naming {
+        short: filter.depth.is_multiple_of(2),
+        aliases: true,
+        ..Naming::default()
+    };
+    let symbols = Symbols::of_trace(trace).shown_as(naming);
     let mut out = io::sink();
     let report = Report::new(trace, &symbols, filter)?;
-    report.write(&symbols, Key::Total, true, &mut out)?;
+    report.write(&symbols, Key::Total, &mut out)?;
     report.write_difference(&symbols, &report, &symbols, &mut out)?;
     let style = Style {
         tail: Some(3),
         timestamps: true,
-        short: true,
     };
     for style in [Style::default(), style] {
         replay(trace, &symbols, filter, &style, &mut out)?;
@@ -198,7 +202,7 @@ pub fn ram(data: &[u8]) -> bool {
 pub fn console(data: &[u8]) -> bool {
     let whole = outputs(std::iter::once(data));
     let kernel = KERNEL.with(Clone::clone);
-    let mut lines = Lines::new(kernel);
+    let mut lines = Lines::new(kernel, Naming::default()).expect("no lines are wanted");
     for output in &whole {
         if let Output::Frame(frame) = output {
             let shown = lines.show(frame, &mut io::sink());

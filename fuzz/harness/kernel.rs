@@ -6,7 +6,10 @@ use aftrace::check::check;
 use aftrace::demangle;
 use aftrace::elf::Kernel;
 use aftrace::embed::embed_bytes;
-use aftrace::trace::symbols::Symbols;
+use aftrace::trace::symbols::{Naming, Symbols};
+
+/// Addresses of the seeds: in a function, behind one that was inlined, in none.
+const PLACES: [u32; 4] = [0x4020_0050, 0x4020_0060, 0x4020_0114, 0];
 
 /// An ELF file through all that `aftrace` does with one.
 pub fn kernel(data: &[u8]) -> bool {
@@ -23,9 +26,18 @@ pub fn kernel(data: &[u8]) -> bool {
         let _ = (callsite.entry(), callsite.paths());
     }
     let _ = (kernel.build_id(), kernel.slide(7), kernel.symbol("main"));
-    let symbols = Symbols::of_kernel(data, &Header::default(), true);
-    if let Ok(symbols) = symbols {
-        let _ = (symbols.name(0x4020_0050), symbols.caller(0));
+    let all = Naming {
+        short: true,
+        aliases: true,
+        location: true,
+        inlined: true,
+    };
+    for naming in [Naming::default(), all] {
+        let symbols = Symbols::named(data, &Header::default(), true, naming);
+        let Ok(symbols) = symbols else { continue };
+        for low in PLACES {
+            let _ = (symbols.shown(low), symbols.shown_caller(low));
+        }
     }
     if let Some(text) = kernel.text() {
         assert!(!text.bytes.is_empty(), "text without bytes");

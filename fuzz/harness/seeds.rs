@@ -8,7 +8,7 @@ use aftrace::gdb::packet::encode as encode_packet;
 use aftrace::names::{Record, encode};
 use aftrace::trace::ram::FrameWriter;
 
-use super::fixture::{Fixture, TEXT};
+use super::fixture::{Fixture, TEXT, lines};
 
 /// Written by the recorders' own tests: a region, the trace that it makes, the same on a serial line.
 const REGION: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.region");
@@ -45,6 +45,7 @@ pub fn kernels() -> Vec<Vec<u8>> {
         with(&|_| {}),
         with(&|f| f.pie = true),
         with(&|f| f.units = units.clone()),
+        with(&|f| f.sections = lines::sections()),
     ]
 }
 

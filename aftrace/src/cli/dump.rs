@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aftrace::trace::dump::{self, Omitted};
+use aftrace::trace::symbols::Naming;
 use aftrace::trace::text;
 use clap::{Args, ValueEnum};
 
@@ -14,6 +15,8 @@ use super::select::{Input, Select};
 use super::{EXIT_CODES, Outcome, at, stdout};
 
 /// Convert a trace to another program's format
+///
+/// What is shown of names (--short, --location, --inlined, --aliases) is for --text, --folded and --flamegraph: other programs have their own ways.
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Dump {
@@ -27,6 +30,11 @@ pub struct Dump {
 
 impl Dump {
     pub fn run(&self) -> Outcome {
+        let is_text =
+            self.format.text.is_some() || self.format.folded || self.format.flamegraph.is_some();
+        if !is_text && self.input.names.naming() != Naming::default() {
+            return Err("--short, --location, --inlined and --aliases are for --text, --folded and --flamegraph: leave them out".into());
+        }
         let writes = match self.format {
             Format { chrome: true, .. } | Format { text: Some(_), .. } => Writes::Lines,
             _ => Writes::Files,

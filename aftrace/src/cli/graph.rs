@@ -23,9 +23,6 @@ pub struct Graph {
     function: Option<String>,
     #[command(flatten)]
     select: Select,
-    /// Generic arguments as <...>
-    #[arg(long)]
-    short: bool,
     /// So many backtraces of FUNCTION, those with the largest TOTAL
     #[arg(
         long,
@@ -42,7 +39,6 @@ impl Graph {
         let filter = self.select.filter(trace.header.frequency);
         let paths = Paths::new(&trace, &symbols, &filter)?;
         let style = Style {
-            short: self.short,
             backtraces: self.backtraces,
         };
         match &self.function {

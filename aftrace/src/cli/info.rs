@@ -7,7 +7,7 @@ use aftrace::trace::file::Trace;
 use aftrace::trace::symbols::hex;
 use clap::Args;
 
-use super::select::Input;
+use super::select::{Input, Names};
 use super::{EXIT_CODES, Outcome, at, stdout};
 
 /// Say what a trace contains: build, clock, cores, what was lost
@@ -93,6 +93,7 @@ impl Info {
             trace: self.trace.clone(),
             elf: None,
             any_build: false,
+            names: Names::default(),
         };
         Ok(input.verdict(&trace))
     }

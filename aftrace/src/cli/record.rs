@@ -11,6 +11,7 @@ use aftrace::elf::Kernel;
 use aftrace::embed::embed_file;
 use aftrace::run;
 use aftrace::trace::live::Lines;
+use aftrace::trace::symbols::Naming;
 use clap::Args;
 
 use super::embed::describe;
@@ -64,7 +65,9 @@ impl Record {
         }
         let ram = folder.path().join("ram");
         let command = run::command(&self.guest.qemu, &copy, &self.arguments(&text, &ram));
-        let screen = Screen::Lines(Box::new(Lines::new(read(&copy)?)));
+        let screen = Screen::Lines(Box::new(
+            Lines::new(read(&copy)?, Naming::default()).map_err(at(&copy))?,
+        ));
         let limit = self.time.map(Duration::from_secs);
         let left = boot(command, &self.guest.qemu, screen, limit)?;
         let mut memory = File::open(&ram).map_err(at(&ram))?;

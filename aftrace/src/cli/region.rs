@@ -96,7 +96,7 @@ impl Wanted {
             offset,
             header,
             u32::from(self.snapshot),
-            names.all(),
+            &names.every_name(),
             &mut FrameWriter::new(&mut out),
         )?;
         out.flush()?;

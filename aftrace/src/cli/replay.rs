@@ -25,9 +25,6 @@ pub struct Replay {
     /// With the time of each line, in seconds since the first
     #[arg(long)]
     timestamps: bool,
-    /// Generic arguments as <...>
-    #[arg(long)]
-    short: bool,
 }
 
 impl Replay {
@@ -36,7 +33,6 @@ impl Replay {
         let style = Style {
             tail: self.tail,
             timestamps: self.timestamps,
-            short: self.short,
         };
         replay::replay(
             &trace,

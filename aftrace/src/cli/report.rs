@@ -23,9 +23,6 @@ pub struct Report {
     /// The column to sort by, largest first
     #[arg(short, long, default_value = "total")]
     sort: Key,
-    /// Generic arguments as <...>
-    #[arg(long)]
-    short: bool,
     /// Show what this trace has more (+) or less (-), the largest change of TOTAL first
     #[arg(long, value_name = "NEWER")]
     diff: Option<PathBuf>,
@@ -40,13 +37,14 @@ impl Report {
             &self.select.filter(trace.header.frequency),
         )?;
         let Some(newer) = &self.diff else {
-            report.write(&symbols, self.sort, self.short, stdout())?;
+            report.write(&symbols, self.sort, stdout())?;
             return Ok(self.input.verdict(&trace));
         };
         let other = Input {
             trace: newer.to_owned(),
             elf: self.input.elf.clone(),
             any_build: self.input.any_build,
+            names: self.input.names,
         };
         let (newer, newer_symbols) = other.open(Writes::Files)?;
         let newer_report = report::Report::new(

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use aftrace::embed::{EmbedError, embed_file};
 use aftrace::run;
 use aftrace::trace::live::Lines;
+use aftrace::trace::symbols::Naming;
 use clap::Args;
 
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
+use super::select::Names;
 use super::{EXIT_CODES, Outcome, at, read};
 
 /// Embed the names, then boot the kernel in QEMU
@@ -35,10 +37,16 @@ pub struct Run {
     /// Write the frames to this file in place of showing them
     #[arg(short, long, value_name = "TRACE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    names: Names,
 }
 
 impl Run {
     pub fn run(&self) -> Outcome {
+        let naming = self.names.naming();
+        if self.output.is_some() && naming != Naming::default() {
+            return Err("-o writes the frames, in which functions are addresses: leave out --short, --location, --inlined and --aliases here, and give them to `aftrace replay`".into());
+        }
         match embed_file(&self.guest.kernel) {
             Ok(_) => {}
             Err(EmbedError::NoSpace { .. }) => {
@@ -56,7 +64,11 @@ impl Run {
         }
         let screen = match &self.output {
             Some(path) => Screen::File(BufWriter::new(File::create(path).map_err(at(path))?)),
-            None => Screen::Lines(Box::new(Lines::new(read(&self.guest.kernel)?))),
+            None => {
+                let kernel = read(&self.guest.kernel)?;
+                let lines = Lines::new(kernel, naming).map_err(at(&self.guest.kernel))?;
+                Screen::Lines(Box::new(lines))
+            }
         };
         boot(command, &self.guest.qemu, screen, None)
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use aftrace::arguments;
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
-use aftrace::trace::symbols::Symbols;
+use aftrace::trace::symbols::{Naming, Symbols};
 use clap::Args;
 
 use super::progress::{self, Writes};
@@ -25,6 +25,42 @@ pub struct Input {
     /// Take the names although the kernel's build id is not the trace's
     #[arg(long, requires = "elf")]
     pub any_build: bool,
+    #[command(flatten)]
+    pub names: Names,
+}
+
+/// What is shown of a function.
+#[derive(Args, Clone, Copy, Default)]
+pub struct Names {
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
+    /// With file and line, by the kernel's debug information: of functions their entry, of callers the call
+    #[arg(long)]
+    location: bool,
+    /// Of callers, also the functions that were inlined there, from the inside out, by the kernel's debug information
+    #[arg(long)]
+    inlined: bool,
+    /// With all names of functions that were merged: a = b
+    #[arg(long)]
+    aliases: bool,
+}
+
+impl Names {
+    pub fn naming(self) -> Naming {
+        let Self {
+            short,
+            location,
+            inlined,
+            aliases,
+        } = self;
+        Naming {
+            short,
+            aliases,
+            location,
+            inlined,
+        }
+    }
 }
 
 /// What to look at.
@@ -75,14 +111,18 @@ impl Select {
 
 impl Input {
     pub fn open(&self, writes: Writes) -> Result<(Trace, Symbols), Box<dyn Error>> {
+        let naming = self.names.naming();
+        if self.elf.is_none() && naming.asks_kernel() {
+            return Err("--location and --inlined are told by the kernel's debug information: give it with --elf KERNEL".into());
+        }
         let file = File::open(&self.trace).map_err(at(&self.trace))?;
         let trace = Trace::index(file, progress::bar(writes)).map_err(at(&self.trace))?;
         let symbols = match &self.elf {
             Some(path) => {
                 let kernel = fs::read(path).map_err(at(path))?;
-                Symbols::of_kernel(&kernel, &trace.header, self.any_build).map_err(at(path))?
+                Symbols::named(&kernel, &trace.header, self.any_build, naming).map_err(at(path))?
             }
-            None => Symbols::of_trace(&trace),
+            None => Symbols::of_trace(&trace).shown_as(naming),
         };
         if symbols.all().is_empty() {
             eprintln!(

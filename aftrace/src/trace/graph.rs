@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use super::paths::{PATHS_MAX, Paths, ROOT, Spent};
-use super::replay::{duration, shorten};
+use super::replay::duration;
 use super::symbols::Symbols;
 
 /// Levels with an indentation of their own. A recursion may be 65,536 deep: from there on the level is written instead.
@@ -16,8 +16,6 @@ const COLUMNS: &str = "#    TOTAL       SELF     CALLS ";
 /// How to show it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
-    /// Generic arguments as `<...>`.
-    pub short: bool,
     /// So many backtraces of a function; 0: none.
     pub backtraces: usize,
 }
@@ -66,13 +64,6 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn name(&self, name: &str) -> String {
-        match self.style.short {
-            true => shorten(name),
-            false => name.to_owned(),
-        }
-    }
-
     fn columns(&self, spent: &Spent) -> String {
         let time = |ticks| match spent.timed {
             0 => String::new(),
@@ -96,9 +87,9 @@ impl Printer<'_> {
             let mut names = paths.outwards(path);
             let innermost = names.next().unwrap_or_default();
             let spent = self.columns(&paths.nodes()[path].spent);
-            writeln!(out, "{spent}  {}", self.name(innermost))?;
+            writeln!(out, "{spent}  {}", self.symbols.fit(innermost))?;
             for name in names.by_ref().take(BACKTRACE) {
-                writeln!(out, "{:32} <- {}", "", self.name(name))?;
+                writeln!(out, "{:32} <- {}", "", self.symbols.fit(name))?;
             }
             match names.count() {
                 0 => {}
@@ -156,7 +147,7 @@ impl Printer<'_> {
             };
             let (spent, name) = (
                 self.columns(&nodes[path].spent),
-                self.name(paths.name(path)),
+                self.symbols.fit(paths.name(path)),
             );
             writeln!(out, "{spent}  {indent}{name}{note}")?;
             levels.push(callees(path));

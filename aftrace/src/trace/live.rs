@@ -6,12 +6,15 @@ use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, Event, Frame, FrameKind, HEADER_BYTES, Header, Type,
 };
 
+use super::locations::Locations;
 use super::stream::u64_at;
-use super::symbols::{SymbolError, Symbols};
+use super::symbols::{Naming, SymbolError, Symbols};
+use crate::elf::Kernel;
 
 /// What a header says, and the kernel's names for it.
 pub struct Lines {
     kernel: Vec<u8>,
+    naming: Naming,
     known: Option<(Header, Symbols)>,
     /// Events that were shown.
     pub events: u64,
@@ -20,15 +23,21 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// With the ELF file that runs.
-    #[must_use]
-    pub const fn new(kernel: Vec<u8>) -> Self {
-        Self {
+    /// With the ELF file that runs, its names shown so.
+    ///
+    /// # Errors
+    /// [`SymbolError`]: lines are wanted, and the file has none.
+    pub fn new(kernel: Vec<u8>, naming: Naming) -> Result<Self, SymbolError> {
+        if naming.asks_kernel() {
+            Locations::of_kernel(&Kernel::parse(&kernel)?)?;
+        }
+        Ok(Self {
             kernel,
+            naming,
             known: None,
             events: 0,
             passed_over: 0,
-        }
+        })
     }
 
     /// Shows a frame whose CRC is right. Of another build than the kernel, addresses are shown, which is said.
@@ -72,7 +81,7 @@ impl Lines {
         {
             return Ok(());
         }
-        let symbols = match Symbols::of_kernel(&self.kernel, &header, false) {
+        let symbols = match Symbols::named(&self.kernel, &header, false, self.naming) {
             Ok(symbols) => symbols,
             Err(SymbolError::OtherBuild { kernel, trace }) => {
                 writeln!(
@@ -81,7 +90,7 @@ impl Lines {
                 )?;
                 Symbols::none(header)
             }
-            Err(error @ SymbolError::Elf(_)) => {
+            Err(error) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         };
@@ -113,10 +122,14 @@ fn lines(
         let time = symbols.nanoseconds(event.time());
         let (seconds, fraction) = (time / 1_000_000_000, time % 1_000_000_000);
         write!(out, "[ core {core} {seconds}.{fraction:09} ] ")?;
-        let name = symbols.name(event.callsite_low());
+        let name = symbols.shown(event.callsite_low());
         match event.kind() {
-            Some(Type::Function) => writeln!(out, "{name} <- {}", symbols.caller(event.upper()))?,
-            Some(Type::Entry) => writeln!(out, "{name} {{ <- {}", symbols.caller(event.upper()))?,
+            Some(Type::Function) => {
+                writeln!(out, "{name} <- {}", symbols.shown_caller(event.upper()))?
+            }
+            Some(Type::Entry) => {
+                writeln!(out, "{name} {{ <- {}", symbols.shown_caller(event.upper()))?
+            }
             Some(Type::Exit) => {
                 let ns = symbols.nanoseconds(event.upper().into());
                 writeln!(out, "}} {name} {}.{:03} us", ns / 1000, ns % 1000)?;

@@ -1,7 +1,7 @@
 //! Traces: read, paired up to calls, shown, converted (docs/trace-format.md).
 //!
 //! [`stream`] finds frames and damage; [`mod@file`] indexes a file and gives its events in order; [`calls`] makes calls of them, [`brackets`] whole ones;
-//! [`symbols`] has the names, [`paths`] who called whom. What is made of that: [`replay`], [`report`], [`graph`], [`text`], [`dump`]. [`ram`] and [`uart`] make frames
+//! [`symbols`] has the names, [`locations`] their source, [`paths`] who called whom. What is made of that: [`replay`], [`report`], [`graph`], [`text`], [`dump`]. [`ram`] and [`uart`] make frames
 //! of a memory image and of a console.
 
 pub mod brackets;
@@ -11,6 +11,7 @@ pub mod file;
 pub mod filter;
 pub mod graph;
 pub mod live;
+pub mod locations;
 pub mod paths;
 pub mod play;
 pub mod ram;

@@ -54,7 +54,7 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub struct Paths {
     nodes: Vec<Node>,
-    names: Vec<String>,
+    names: Vec<Name>,
     by_call: FxHashMap<(usize, u32), usize>,
     most: usize,
     beyond: u64,
@@ -69,10 +69,18 @@ pub struct Focus {
     pub callers: Vec<usize>,
 }
 
+#[derive(Clone, Debug)]
+struct Name {
+    /// What a glob is held against.
+    plain: String,
+    /// With what else is to be shown.
+    full: String,
+}
+
 /// Names by address, each once.
 #[derive(Default)]
 struct Names {
-    names: Vec<String>,
+    names: Vec<Name>,
     by_name: FxHashMap<String, u32>,
     by_address: FxHashMap<(u32, bool), u32>,
 }
@@ -82,13 +90,14 @@ impl Names {
         if let Some(&name) = self.by_address.get(&(low, is_parent)) {
             return name;
         }
-        let text = match is_parent {
-            true => symbols.caller(low),
-            false => symbols.name(low),
+        let (plain, full) = match is_parent {
+            true => (symbols.caller(low), symbols.full_caller(low)),
+            false => (symbols.name(low), symbols.full(low)),
         };
         let names = &mut self.names;
-        let name = *self.by_name.entry(text).or_insert_with_key(|text| {
-            names.push(text.clone());
+        let name = *self.by_name.entry(full).or_insert_with_key(|full| {
+            let full = full.clone();
+            names.push(Name { plain, full });
             (names.len() - 1) as u32
         });
         self.by_address.insert((low, is_parent), name);
@@ -136,12 +145,12 @@ impl Paths {
         &self.nodes
     }
 
-    /// The function that a path ends with; nothing for [`ROOT`].
+    /// The function that a path ends with, as [`Symbols::full`] has it; nothing for [`ROOT`].
     #[must_use]
     pub fn name(&self, path: usize) -> &str {
         match path {
             ROOT => "",
-            _ => &self.names[self.nodes[path].name as usize],
+            _ => &self.names[self.nodes[path].name as usize].full,
         }
     }
 
@@ -162,7 +171,7 @@ impl Paths {
     /// What functions that the glob matches called, and who called them.
     #[must_use]
     pub fn focus(&self, pattern: &str) -> Focus {
-        let named = |name: &String| glob::matches(pattern, name.bytes());
+        let named = |name: &Name| glob::matches(pattern, name.plain.bytes());
         let is_wanted: Vec<bool> = self.names.iter().map(named).collect();
         let mut below = Self::none(self.most);
         below.names.clone_from(&self.names);

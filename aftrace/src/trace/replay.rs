@@ -17,8 +17,6 @@ pub struct Style {
     pub tail: Option<usize>,
     /// The time of each line, in seconds since the first event of the trace.
     pub timestamps: bool,
-    /// Generic arguments as `<...>`.
-    pub short: bool,
 }
 
 /// A duration as people write it: three digits behind the point, the unit that leaves at most three before it.
@@ -125,7 +123,7 @@ pub fn replay(
             "# [{:>3}] {}{}",
             call.core,
             "  ".repeat(call.depth as usize),
-            symbols.name(call.callsite)
+            symbols.shown(call.callsite)
         )?;
     }
     out.flush()
@@ -182,7 +180,7 @@ impl<W: Write> Printer<'_, W> {
                 let text = format!(
                     "{}(); /* from {} */",
                     self.name(call.callsite),
-                    self.short(self.symbols.caller(call.parent))
+                    self.symbols.shown_caller(call.parent)
                 );
                 self.call(&call, None, &text)
             }
@@ -218,7 +216,7 @@ impl<W: Write> Printer<'_, W> {
                         let text = format!(
                             "  {:#x} {}",
                             data.value,
-                            self.name((data.value as u32).wrapping_sub(4))
+                            self.symbols.shown_caller(data.value as u32)
                         );
                         self.note(item.core, &text)
                     }
@@ -243,15 +241,7 @@ impl<W: Write> Printer<'_, W> {
     }
 
     fn name(&self, low: u32) -> String {
-        self.short(self.symbols.name(low))
-    }
-
-    fn short(&self, path: String) -> String {
-        if self.style.short {
-            shorten(&path)
-        } else {
-            path
-        }
+        self.symbols.shown(low)
     }
 
     fn task(&self, task: Task) -> String {

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::calls::Step;
 use super::file::Trace;
 use super::filter::{Filter, Shown};
-use super::replay::{duration, shorten};
+use super::replay::duration;
 use super::symbols::Symbols;
 
 /// Bits of a duration that its bucket keeps: percentiles are exact to one part in 64.
@@ -193,7 +193,7 @@ pub enum Key {
 /// What a trace adds up to, by function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// By name.
+    /// By name, with what else is to be shown of it.
     pub rows: BTreeMap<String, Row>,
 }
 
@@ -232,7 +232,7 @@ impl Report {
         }
         let mut rows = BTreeMap::<String, Row>::new();
         for (low, row) in by_callsite {
-            rows.entry(symbols.name(low)).or_default().merge(row);
+            rows.entry(symbols.full(low)).or_default().merge(row);
         }
         Ok(Self { rows })
     }
@@ -266,13 +266,7 @@ impl Report {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(
-        &self,
-        symbols: &Symbols,
-        key: Key,
-        short: bool,
-        mut out: impl Write,
-    ) -> io::Result<()> {
+    pub fn write(&self, symbols: &Symbols, key: Key, mut out: impl Write) -> io::Result<()> {
         let time = |ticks| duration(symbols.nanoseconds(ticks));
         writeln!(
             out,
@@ -280,11 +274,7 @@ impl Report {
             "TOTAL", "SELF", "CALLS", "MIN", "MAX", "MEAN", "DEVIATION", "P50", "P99"
         )?;
         for (name, row) in self.sorted(key) {
-            let name = if short {
-                shorten(name)
-            } else {
-                name.to_owned()
-            };
+            let name = symbols.fit(name);
             let note = match row.unfinished {
                 0 => String::new(),
                 unfinished => format!("  ({unfinished} not returned)"),
@@ -353,6 +343,7 @@ impl Report {
             "TOTAL", "SELF", "CALLS"
         )?;
         for (name, total, own, calls) in rows {
+            let name = symbols.fit(name);
             writeln!(
                 out,
                 "{:>12} {:>12} {calls:>+10}  {name}",

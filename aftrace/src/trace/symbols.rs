@@ -1,6 +1,10 @@
 //! Names for the addresses in a trace: from the kernel's ELF file, or from the SYMBOLS frames of the trace itself.
 
+use std::rc::Rc;
+
 use super::file::{Symbol, Trace};
+use super::locations::{LocationError, Locations};
+use super::replay::shorten;
 use crate::elf::{ElfError, Kernel};
 use aarch64_ftrace::trace::Header;
 
@@ -9,7 +13,32 @@ use aarch64_ftrace::trace::Header;
 pub struct Symbols {
     /// In ascending order, each address once.
     sorted: Vec<Symbol>,
+    /// Further names of those addresses, ascending.
+    aliases: Vec<Symbol>,
     header: Header,
+    naming: Naming,
+    locations: Option<Rc<Locations>>,
+}
+
+/// What is shown of a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    /// Generic arguments as `<...>`.
+    pub short: bool,
+    /// All names of functions that were merged: `a = b`.
+    pub aliases: bool,
+    /// File and line of its entry, of a caller those of the call. Needs the kernel.
+    pub location: bool,
+    /// Of a caller, the functions that were inlined where it calls. Needs the kernel.
+    pub inlined: bool,
+}
+
+impl Naming {
+    /// Whether its debug information is needed.
+    #[must_use]
+    pub const fn asks_kernel(self) -> bool {
+        self.location || self.inlined
+    }
 }
 
 /// Why names of a kernel are not those of a trace.
@@ -29,6 +58,9 @@ pub enum SymbolError {
         /// In the trace.
         trace: String,
     },
+    /// Lines are wanted, and it has none.
+    #[error(transparent)]
+    Location(#[from] LocationError),
 }
 
 /// Hexadecimal digits.
@@ -49,6 +81,19 @@ impl Symbols {
     /// # Errors
     /// [`SymbolError`]: no kernel, or another one than that which recorded (unless `any_build`).
     pub fn of_kernel(kernel: &[u8], header: &Header, any_build: bool) -> Result<Self, SymbolError> {
+        Self::named(kernel, header, any_build, Naming::default())
+    }
+
+    /// As [`Self::of_kernel`], shown so.
+    ///
+    /// # Errors
+    /// [`SymbolError`]: also where lines are wanted and the kernel has none.
+    pub fn named(
+        kernel: &[u8],
+        header: &Header,
+        any_build: bool,
+        naming: Naming,
+    ) -> Result<Self, SymbolError> {
         let kernel = Kernel::parse(kernel)?;
         let ids = (kernel.build_id(), header.build_id());
         if !any_build && !ids.0.is_empty() && !ids.1.is_empty() && ids.0 != ids.1 {
@@ -57,6 +102,10 @@ impl Symbols {
                 trace: hex(ids.1),
             });
         }
+        let locations = match naming.asks_kernel() {
+            true => Some(Rc::new(Locations::of_kernel(&kernel)?)),
+            false => None,
+        };
         let slide = header.text_start.wrapping_sub(header.link_start);
         let symbols = kernel
             .functions()
@@ -66,7 +115,11 @@ impl Symbols {
                 bytes,
                 name,
             });
-        Ok(Self::new(symbols.collect(), *header))
+        Ok(Self {
+            naming,
+            locations,
+            ..Self::new(symbols.collect(), *header)
+        })
     }
 
     /// None: addresses are shown.
@@ -77,17 +130,42 @@ impl Symbols {
 
     fn new(mut symbols: Vec<Symbol>, header: Header) -> Self {
         symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
-        symbols.dedup_by_key(|symbol| symbol.address);
+        symbols.dedup();
+        let mut aliases = Vec::new();
+        symbols.dedup_by(|next, first| {
+            let merged = next.address == first.address;
+            if merged && next.name != first.name {
+                aliases.push(next.clone());
+            }
+            merged
+        });
         Self {
             sorted: symbols,
+            aliases,
             header,
+            naming: Naming::default(),
+            locations: None,
         }
     }
 
-    /// All of them.
+    /// These, with names shown as the kernel is not needed for.
+    #[must_use]
+    pub fn shown_as(self, naming: Naming) -> Self {
+        Self { naming, ..self }
+    }
+
+    /// All of them, the first name of each address.
     #[must_use]
     pub fn all(&self) -> &[Symbol] {
         &self.sorted
+    }
+
+    /// All names, by address: those of functions that were merged, too.
+    #[must_use]
+    pub fn every_name(&self) -> Vec<Symbol> {
+        let mut every = [&self.sorted[..], &self.aliases].concat();
+        every.sort_by_key(|symbol| symbol.address);
+        every
     }
 
     /// What the addresses are relative to.
@@ -133,6 +211,96 @@ impl Symbols {
         self.name(parent.wrapping_sub(4))
     }
 
+    /// The function as it is to be shown, but for [`Self::fit`]: what is asked for besides its name tells functions of one name apart.
+    #[must_use]
+    pub fn full(&self, low: u32) -> String {
+        let name = self.names(low);
+        let Some(symbol) = self.function(low) else {
+            return name;
+        };
+        let line = match (&self.locations, self.naming.location) {
+            (Some(locations), true) => locations.line(self.linked(symbol.address)),
+            _ => None,
+        };
+        in_brackets(name, line.as_deref(), "")
+    }
+
+    /// Its name, or where that is asked for all of them.
+    fn names(&self, low: u32) -> String {
+        let mut names = self.name(low);
+        let Some(symbol) = self.function(low).filter(|_| self.naming.aliases) else {
+            return names;
+        };
+        let from = |s: &Symbol| s.address < symbol.address;
+        let further = &self.aliases[self.aliases.partition_point(from)..];
+        for alias in further.iter().take_while(|s| s.address == symbol.address) {
+            names.push_str(" = ");
+            names.push_str(&alias.name);
+        }
+        names
+    }
+
+    /// The function that a parent lies in, as [`Self::full`]; what was inlined there stands before it, from the inside out.
+    #[must_use]
+    pub fn full_caller(&self, parent: u32) -> String {
+        if self.is_tail(parent) {
+            return self.caller(parent);
+        }
+        let call = parent.wrapping_sub(4);
+        let caller = self.names(call);
+        let Some(locations) = &self.locations else {
+            return caller;
+        };
+        let places = locations.places(self.linked(self.header.text_address(call)));
+        let line = |index: usize| {
+            let place = places.get(index).filter(|_| self.naming.location)?;
+            place.line.as_deref()
+        };
+        let outermost = places.len().saturating_sub(1);
+        if !self.naming.inlined {
+            // The line of the call is in what was inlined, if anything was; the outermost is in the function that is named.
+            return in_brackets(caller, line(outermost), "");
+        }
+        let mut text = String::new();
+        for (index, place) in places.iter().enumerate().take(outermost) {
+            let name = place.function.clone().unwrap_or_else(|| "?".to_owned());
+            text.push_str(&in_brackets(name, line(index), "inlined"));
+            text.push_str(" <- ");
+        }
+        text + &in_brackets(caller, line(outermost), "")
+    }
+
+    /// Shortened, where that is asked for.
+    #[must_use]
+    pub fn fit(&self, text: &str) -> String {
+        self.fitted(text.to_owned())
+    }
+
+    /// The function as it is to be shown.
+    #[must_use]
+    pub fn shown(&self, low: u32) -> String {
+        self.fitted(self.full(low))
+    }
+
+    /// The function that a parent lies in, as it is to be shown.
+    #[must_use]
+    pub fn shown_caller(&self, parent: u32) -> String {
+        self.fitted(self.full_caller(parent))
+    }
+
+    fn fitted(&self, text: String) -> String {
+        match self.naming.short {
+            true => shorten(&text),
+            false => text,
+        }
+    }
+
+    /// Where the kernel was linked to what runs here.
+    const fn linked(&self, address: u64) -> u64 {
+        let slide = self.header.text_start.wrapping_sub(self.header.link_start);
+        address.wrapping_sub(slide)
+    }
+
     /// Whether this parent is the function graph's return handler: a tail call.
     #[must_use]
     pub fn is_tail(&self, parent: u32) -> bool {
@@ -152,5 +320,15 @@ impl Symbols {
                 u64::try_from(wide).unwrap_or(u64::MAX)
             }
         }
+    }
+}
+
+/// A name with a word and a line behind it.
+fn in_brackets(name: String, line: Option<&str>, word: &str) -> String {
+    match (word, line) {
+        ("", None) => name,
+        ("", Some(line)) => format!("{name} ({line})"),
+        (word, None) => format!("{name} ({word})"),
+        (word, Some(line)) => format!("{name} ({word}, {line})"),
     }
 }

@@ -65,8 +65,8 @@ pub fn function(
                 call.core,
                 us / 1_000_000,
                 us % 1_000_000,
-                symbols.name(call.callsite),
-                symbols.caller(call.parent),
+                symbols.shown(call.callsite),
+                symbols.shown_caller(call.parent),
             )
         }
         Shown::Step(Step::Missing(core, events, _)) => {
@@ -119,7 +119,7 @@ pub fn function_graph(
         write!(out, " {core:>width$}) ")?;
         match shown {
             Shown::Leaf(leave) => {
-                let name = symbols.name(leave.call.callsite);
+                let name = symbols.shown(leave.call.callsite);
                 let time = graph_duration(symbols.nanoseconds(leave.duration));
                 let (indent, arguments) = (indent(&leave.call), leave.call.arguments);
                 let result = comment(leave.result);
@@ -136,7 +136,7 @@ pub fn function_graph(
                     } => String::new(),
                     _ => format!(
                         " /* {}{} */",
-                        symbols.name(leave.call.callsite),
+                        symbols.shown(leave.call.callsite),
                         equals(leave.result)
                     ),
                 };
@@ -147,7 +147,7 @@ pub fn function_graph(
                     out,
                     "{NO_DURATION}{}{}{} {{",
                     indent(&call),
-                    symbols.name(call.callsite),
+                    symbols.shown(call.callsite),
                     call.arguments
                 )
             }
@@ -155,8 +155,8 @@ pub fn function_graph(
                 out,
                 "{NO_DURATION}{}/* {} <-{} */",
                 indent(&call),
-                symbols.name(call.callsite),
-                symbols.caller(call.parent)
+                symbols.shown(call.callsite),
+                symbols.shown_caller(call.parent)
             ),
             Shown::Step(_) => Ok(()),
         }

@@ -29,7 +29,7 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
         if own > 0 || calls > timed {
             let mut names: Vec<_> = paths
                 .outwards(path)
-                .map(|name| name.replace(';', ":"))
+                .map(|name| symbols.fit(name).replace(';', ":"))
                 .collect();
             names.reverse();
             // Two names may be one without their semicolons.
