@@ -4,7 +4,7 @@ use crate::instances::LINE as COUNTER_LINE;
 use crate::kernel_stack::{KernelStack, NOWHERE};
 use crate::return_stack::{NO_STACK, ReturnStack};
 use crate::ring::{Control, OFF};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
 
 /// Values that PSTATE.DAIF can have: D, A, I and F, one bit each.
 const MASKS: usize = 16;
@@ -43,6 +43,10 @@ pub struct CpuArea {
     task: AtomicU64,
     /// The stack that the core runs on. Never null.
     kernel_stack: AtomicPtr<KernelStack>,
+    /// SP below which that stack is deeper than its core's deepest; 0 where it has no bounds.
+    stack_limit: AtomicU64,
+    /// The bytes of the core's deepest stack, as the limit was made with.
+    stack_deepest: AtomicU64,
 }
 
 /// A task's id, as the kernel numbers them, or none.
@@ -77,6 +81,8 @@ impl CpuArea {
             counters: AtomicU64::new(FIRST_COUNTER),
             task: AtomicU64::new(Task::NONE.0),
             kernel_stack: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
+            stack_limit: AtomicU64::new(0),
+            stack_deepest: AtomicU64::new(0),
         }
     }
 
@@ -183,6 +189,29 @@ impl CpuArea {
     pub(crate) fn set_kernel_stack(&self, stack: &KernelStack) {
         self.kernel_stack
             .store(core::ptr::from_ref(stack).cast_mut(), Ordering::Relaxed);
+        // Behind the stack: who sets the limit from another core looks at the stack again afterwards.
+        let deepest = self.stack_deepest.load(Ordering::Relaxed);
+        self.stack_limit
+            .store(stack.high().saturating_sub(deepest), Ordering::Release);
+    }
+
+    /// SP below which the stack that the core runs on is deeper than any was.
+    pub(crate) fn stack_limit(&self) -> u64 {
+        self.stack_limit.load(Ordering::Relaxed)
+    }
+
+    /// From here on only what is deeper than `bytes` is. From any core: whoever else sets it looks again afterwards, too.
+    pub(crate) fn set_stack_deepest(&self, bytes: u64) {
+        self.stack_deepest.store(bytes, Ordering::SeqCst);
+        loop {
+            let stack = self.kernel_stack();
+            let limit = stack.high().saturating_sub(bytes);
+            self.stack_limit.store(limit, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            if core::ptr::eq(stack, self.kernel_stack()) {
+                return;
+            }
+        }
     }
 
     /// Says whose counters this core changes.
@@ -230,6 +259,7 @@ pub(crate) mod offset {
     pub(crate) const RING: usize = offset_of!(CpuArea, ring);
     pub(crate) const RETURN_STACK: usize = offset_of!(CpuArea, return_stack);
     pub(crate) const COUNTERS: usize = offset_of!(CpuArea, counters);
+    pub(crate) const STACK_LIMIT: usize = offset_of!(CpuArea, stack_limit);
     /// DAIF shifted right by this is the offset of its slot.
     pub(crate) const DAIF_TO_SLOT: u32 = DAIF_SHIFT - size_of::<u64>().trailing_zeros();
 }

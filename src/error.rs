@@ -165,6 +165,15 @@ pub enum Error {
     },
     /// The kernel has not said which stack this core runs on: `Ftrace::switch_kernel_stack` does.
     NoKernelStack,
+    /// Another [`crate::StackTracer`] has been set: a kernel has one.
+    AnotherStackTracer,
+    /// A [`crate::StackTracer`] has no memory for a core that is online.
+    StackSlots {
+        /// Slots that it has.
+        slots: usize,
+        /// The core.
+        core: usize,
+    },
     /// No memory for an interned set.
     SetMemory {
         /// Bytes that the set needs.
@@ -331,6 +340,14 @@ impl fmt::Display for Error {
             Self::NoKernelStack => write!(
                 f,
                 "no stack is known of this core: Ftrace::switch_kernel_stack says which it runs on"
+            ),
+            Self::AnotherStackTracer => write!(
+                f,
+                "another stack tracer has been set: a kernel has one, use that"
+            ),
+            Self::StackSlots { slots, core } => write!(
+                f,
+                "{slots} slots for deepest stacks, and core {core} is online: give StackTracer::new one for each core"
             ),
             Self::SetMemory { bytes } => write!(
                 f,

@@ -10,10 +10,10 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Alignment of the stack pointer, and so of a stack (AAPCS64 IHI 0055, "The Stack").
-const SP_ALIGN: u64 = 16;
+pub(crate) const SP_ALIGN: u64 = 16;
 
 /// Bytes of a frame record: the caller's frame pointer, the return address (AAPCS64 IHI 0055, "The Frame Pointer").
-const RECORD: u64 = size_of::<[u64; 2]>() as u64;
+pub(crate) const RECORD: u64 = size_of::<[u64; 2]>() as u64;
 
 /// The memory of one stack: a core's, or a task's.
 ///
@@ -62,12 +62,25 @@ impl KernelStack {
         self.low.load(Ordering::Relaxed) as usize..self.high.load(Ordering::Relaxed) as usize
     }
 
+    /// The address behind its highest byte; 0 without bounds.
+    pub(crate) fn high(&self) -> u64 {
+        self.high.load(Ordering::Relaxed)
+    }
+
+    /// How much of it is used where SP is `sp`, in bytes. `None` where that is not on this stack.
+    pub(crate) fn used(&self, sp: u64) -> Option<u64> {
+        let high = self.high();
+        (self.low.load(Ordering::Relaxed)..=high)
+            .contains(&sp)
+            .then(|| high - sp)
+    }
+
     /// The frame records from `fp` outwards, none below `sp`. Empty where `sp` is not on this stack.
     ///
     /// # Safety
     /// The memory in its bounds may be read until the iterator is gone.
     pub(crate) unsafe fn records(&self, sp: u64, fp: u64) -> Records {
-        let high = self.high.load(Ordering::Relaxed);
+        let high = self.high();
         let inside = (self.low.load(Ordering::Relaxed)..high).contains(&sp);
         Records {
             left: if inside { sp..high } else { 0..0 },
@@ -122,7 +135,7 @@ impl Iterator for Records {
 /// Where the functions on the calling core's stack return to, from a traced function at its entry outwards: the real addresses,
 /// in place of those that were exchanged.
 pub(crate) struct Backtrace {
-    first: Option<u64>,
+    next: Option<u64>,
     records: Records,
     real: RealReturns<'static>,
 }
@@ -134,7 +147,7 @@ impl Backtrace {
         // SAFETY: the stack is this core's, by the promise of `switch_kernel_stack`: its memory may be read.
         let records = unsafe { area.kernel_stack().records(fregs.sp(), fregs.fp()) };
         Some(Self {
-            first: Some(fregs.lr()),
+            next: Some(fregs.lr()),
             records,
             real: area.return_stack().real_returns(),
         })
@@ -146,21 +159,32 @@ impl Backtrace {
     }
 }
 
-impl Iterator for Backtrace {
-    type Item = u64;
+/// One of the functions that are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Return {
+    /// Where in it its callee returns to.
+    pub(crate) address: u64,
+    /// Where its own frame record stands, if that is known.
+    pub(crate) record: Option<u64>,
+}
 
-    fn next(&mut self) -> Option<u64> {
-        let lr = match self.first.take() {
-            Some(lr) => lr,
-            None => self.records.next()?.lr,
-        };
-        Some(self.real.real(lr as usize) as u64)
+impl Iterator for Backtrace {
+    type Item = Return;
+
+    fn next(&mut self) -> Option<Return> {
+        let lr = self.next.take()?;
+        let record = self.records.next();
+        self.next = record.map(|record| record.lr);
+        Some(Return {
+            address: self.real.real(lr as usize) as u64,
+            record: record.map(|record| record.at),
+        })
     }
 }
 
 impl Ftrace {
     /// Says on which stack the calling core runs from here on: one of these calls when a core comes online and, in a kernel with
-    /// tasks, one in its context switch. One store. A kernel that takes interrupts on a stack of their own may say so there and
+    /// tasks, one in its context switch. Two loads and two stores. A kernel that takes interrupts on a stack of their own may say so there and
     /// back, or say nothing: what runs outside of the bounds is not walked.
     ///
     /// # Safety

@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     Fprobe,
     /// Built in: which functions have been called.
     Coverage,
+    /// Built in: how deep the stack is.
+    Stack,
 }
 
 impl Kind {

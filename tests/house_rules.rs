@@ -56,6 +56,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/tests/builtin.rs", "what the asm reads of a set"),
     ("src/tests/kernel_stack.rs", "frame records to walk"),
     ("src/tests/lock.rs", "a Platform of the tests"),
+    ("src/tests/stack_tracer.rs", "a Platform of the tests"),
     (
         "src/tests/recorder.rs",
         "a Platform of the tests; a region as a debugger reads it",

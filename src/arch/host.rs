@@ -24,7 +24,7 @@ pub(crate) mod entry {
             };)*
         };
     }
-    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER PROFILE GRAPH_MARK);
+    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER STACK PROFILE GRAPH_MARK);
     pub(crate) const GRAPH: [EntryFn; 4] = [RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE];
     pub(crate) const GRAPH_MORE: [EntryFn; 4] = GRAPH;
 }
@@ -88,6 +88,10 @@ pub(crate) fn interrupt_mask() -> u64 {
 }
 
 pub(crate) fn mask_all() {}
+
+pub(crate) fn masked<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
 
 pub(crate) fn wait() {
     core::hint::spin_loop();

@@ -279,9 +279,9 @@ fn write_stack(callsite: u64, fregs: &Fregs) -> bool {
         value: 0,
     }; STACK_DEPTH];
     let mut depth = 0;
-    for ((slot, address), index) in data.iter_mut().zip(backtrace).zip(0..) {
+    for ((slot, open), index) in data.iter_mut().zip(backtrace).zip(0..) {
         slot.index = index;
-        slot.value = address;
+        slot.value = open.address;
         depth += 1;
     }
     let upper = depth as u32;

@@ -2,7 +2,10 @@
 
 use crate::measure::{Cost, Meter};
 use crate::{CALLS, FTRACE, TARGET, per_call, register, tracee, unregister, wall};
-use aarch64_ftrace::{Count, CounterLine, Cover, Ops, Profile, ReturnFrame, ReturnStack};
+use aarch64_ftrace::{
+    Count, CounterLine, Cover, Filter, KernelStack, Ops, Profile, ReturnFrame, ReturnStack,
+    StackSlot, StackTracer,
+};
 use alloc::vec::Vec;
 use virt::println;
 
@@ -39,6 +42,30 @@ pub fn counters(meter: Meter, base: Cost) {
         panic!("place_cover: {error}");
     }
     coverage(meter, base);
+    stack_check(meter, base);
+}
+
+/// A call whose stack is no deeper than the deepest, which is the first.
+fn stack_check(meter: Meter, base: Cost) {
+    static SLOTS: [StackSlot; 1] = [const { StackSlot::new() }; 1];
+    static STACKS: StackTracer = StackTracer::new(&FTRACE, &SLOTS);
+    static BOUNDS: KernelStack = KernelStack::new();
+    if let Err(error) = BOUNDS.set_bounds(virt::cores::stack(0)) {
+        panic!("set_bounds: {error}");
+    }
+    // SAFETY: the stack that this core runs on.
+    unsafe { FTRACE.switch_kernel_stack(&BOUNDS) };
+    let function = tracee as *const () as usize;
+    if let Err(error) = STACKS.set(&Filter::at(&[function])) {
+        panic!("set: {error}");
+    }
+    meter.calls(function, CALLS / 10);
+    let cost = meter.calls(function, CALLS);
+    assert!(STACKS.deepest(0).is_some());
+    if let Err(error) = STACKS.unset() {
+        panic!("unset: {error}");
+    }
+    print("stack_check", cost, base);
 }
 
 /// The first call of a function, of which there is one only; and any call once the callsite is settled.

@@ -37,6 +37,7 @@ macro_rules! entries {
             include_str!("../../../asm/return_stack.S"),
             include_str!("../../../asm/entry_count.S"),
             include_str!("../../../asm/entry_cover.S"),
+            include_str!("../../../asm/entry_stack.S"),
             include_str!("../../../asm/entry_profile.S"),
             include_str!("../../../asm/entry_graph.S"),
             include_str!("../../../asm/entry_graph_more.S"),
@@ -64,6 +65,7 @@ macro_rules! entries {
             CPU_GUARD = const cpu::offset::GUARD,
             CPU_REFUSED = const cpu::offset::REFUSED,
             CPU_RETURN_STACK = const cpu::offset::RETURN_STACK,
+            CPU_STACK_LIMIT = const cpu::offset::STACK_LIMIT,
             CPU_COUNTERS = const cpu::offset::COUNTERS,
             STACK_TOP = const return_stack::offset::TOP,
             STACK_LIMIT = const return_stack::offset::LIMIT,
@@ -149,6 +151,7 @@ pub(crate) mod entry {
         fn ftrace_entry_count_lse();
         fn ftrace_entry_count_llsc();
         fn ftrace_entry_cover();
+        fn ftrace_entry_stack();
         fn ftrace_entry_profile();
         fn ftrace_entry_graph();
         fn ftrace_entry_graph_lse();
@@ -174,6 +177,7 @@ pub(crate) mod entry {
     pub(crate) const COUNT: EntryFn = ftrace_entry_count_llsc;
     pub(crate) const COUNT_LSE: EntryFn = ftrace_entry_count_lse;
     pub(crate) const COVER: EntryFn = ftrace_entry_cover;
+    pub(crate) const STACK: EntryFn = ftrace_entry_stack;
     pub(crate) const PROFILE: EntryFn = ftrace_entry_profile;
     pub(crate) const GRAPH_MARK: EntryFn = ftrace_entry_graph_mark;
     /// By mode (overwrite, stop) and by whether the cores have FEAT_LSE.

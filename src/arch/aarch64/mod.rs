@@ -90,6 +90,19 @@ pub(crate) fn mask_all() {
     unsafe { core::arch::asm!("msr daifset, #{}", const ALL_MASKED, options(nostack)) };
 }
 
+/// Runs `f` with all exceptions masked that can be masked, and puts the mask back.
+pub(crate) fn masked<R>(f: impl FnOnce() -> R) -> R {
+    let before: u64;
+    // SAFETY: what is masked is put back below; nothing in between may be missed for longer than `f` takes.
+    unsafe {
+        core::arch::asm!("mrs {}, daif", "msr daifset, #{}", out(reg) before, const ALL_MASKED, options(nostack));
+    }
+    let result = f();
+    // SAFETY: the mask as it was.
+    unsafe { core::arch::asm!("msr daif, {}", in(reg) before, options(nostack)) };
+    result
+}
+
 /// Waits for an event, or not.
 pub(crate) fn wait() {
     // SAFETY: WFE changes nothing but the event register.

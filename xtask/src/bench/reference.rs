@@ -97,7 +97,7 @@ pub const ENTRIES: [&str; 8] = [
 pub const ENTRY_FIELDS: [&str; 3] = ["insns_per_call", "overhead_insns", "ns_per_call"];
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 26] = [
+pub const FIGURES: [Figure; 27] = [
     figure(
         "disabled",
         None,
@@ -217,6 +217,14 @@ pub const FIGURES: [Figure; 26] = [
         "coverage, a call of a function that is covered: instructions",
         None,
         Some(0.0),
+    ),
+    figure(
+        "stack_check",
+        None,
+        "overhead_insns",
+        "stack tracer, a call that is no deeper: instructions",
+        None,
+        None,
     ),
     figure(
         "register_one",

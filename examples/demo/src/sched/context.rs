@@ -31,9 +31,9 @@ unsafe extern "C" {
     fn sched_switch(from: *mut usize, to: usize);
 }
 
-/// Puts the context of a new task at the top of its stack: it begins with `main`, with its own tracer area.
+/// Puts the context of a new task at the top of its stack: it begins with `main`, which does not return, with its own tracer area.
 /// Returns the task's SP.
-pub fn prepare(stack: &mut [u128], main: fn(), area: usize) -> usize {
+pub fn prepare(stack: &mut [u128], main: fn() -> !, area: usize) -> usize {
     let top = stack.as_mut_ptr_range().end as usize;
     let sp = top - size_of::<Context>();
     let mut context = Context {

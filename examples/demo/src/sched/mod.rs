@@ -104,8 +104,8 @@ pub fn spawn(name: &'static str, stack_bytes: usize, main: fn()) {
     SCHEDULER.lock().tasks.push(task);
 }
 
-/// Where each task begins: its area gets its return stack, for good, as the area goes with the task.
-fn begin() {
+/// Where each task begins and ends: its area gets its return stack, for good, as the area goes with the task.
+fn begin() -> ! {
     let (main, returns, bounds, stack) = {
         let scheduler = SCHEDULER.lock();
         let task = &scheduler.tasks[scheduler.current];
@@ -118,6 +118,8 @@ fn begin() {
     unsafe { FTRACE.switch_return_stack(returns) };
     name_stack(bounds, stack);
     main();
+    irq::masked(|| reschedule(State::Finished));
+    unreachable!("a finished task got the core")
 }
 
 /// Says where the running task's stack lies.
@@ -287,11 +289,4 @@ fn reschedule(state: State) {
     drop(scheduler);
     // SAFETY: interrupts are masked by all callers; tasks are never freed; `to` was stored when that task lost the core.
     unsafe { context::switch(from, to) };
-}
-
-/// The end of a task; `switch.S` calls it when the task's function has returned.
-#[unsafe(no_mangle)]
-extern "C" fn sched_finish() -> ! {
-    irq::masked(|| reschedule(State::Finished));
-    unreachable!("a finished task got the core")
 }

@@ -1,6 +1,6 @@
 //! `trace`: the tracer's commands, and the live trace as text.
 
-use super::{Answer, cover, one, timing, trigger};
+use super::{Answer, cover, one, stack, timing, trigger};
 use crate::tracing::proof::Words;
 use crate::tracing::{self, COVER, EVENTS, FTRACE, HITS, LIVE, PROFILE, RECORDER};
 use crate::{format, sched};
@@ -20,7 +20,8 @@ pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | 
       | graph GLOB.. | graph [LINES] | graph off | send | profile GLOB.. | profile | profile off
       | cover GLOB.. | cover | cover off
       | trigger FUNCTION ACTION[:COUNT] | trigger from FUNCTION until FUNCTION | trigger
-      | trigger remove ACTION | trigger snapshot";
+      | trigger remove ACTION | trigger snapshot
+      | stack GLOB.. | stack | stack clear | stack off";
 /// Lines of the live trace, or of a list, that are printed at a time.
 pub const LINES: usize = 16;
 /// Generic arguments that are longer are left out of the live trace.
@@ -62,6 +63,7 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["graph", arguments @ ..] => timing::graph(arguments),
         ["profile", arguments @ ..] => timing::profile(arguments),
         ["cover", arguments @ ..] => cover::run(arguments),
+        ["stack", arguments @ ..] => stack::run(arguments),
         ["trigger", arguments @ ..] => trigger::run(arguments),
         ["panic"] => panic!("asked for from the shell"),
         _ => Err(format!("{NAME} takes {ARGUMENTS}")),

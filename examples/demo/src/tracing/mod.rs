@@ -10,7 +10,7 @@ use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
 use aarch64_ftrace::{
     AliasError, Applied, CounterLine, Cover, Error, Filter, Fregs, Ftrace, Mode, Ops,
 };
-use aarch64_ftrace::{Platform, Profile, ReturnFrame, ReturnStack};
+use aarch64_ftrace::{Platform, Profile, ReturnFrame, ReturnStack, StackSlot, StackTracer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -176,6 +176,10 @@ pub fn profile(patterns: &[&str]) -> Result<Applied, Error> {
     PROFILE.clear();
     Ok(applied)
 }
+
+static STACK_SLOTS: [StackSlot; CORES] = [const { StackSlot::new() }; CORES];
+/// Keeps the deepest stack.
+pub static STACKS: StackTracer = StackTracer::new(&FTRACE, &STACK_SLOTS);
 
 /// Notes which functions are called at all.
 pub static COVER: Cover = Cover::new();

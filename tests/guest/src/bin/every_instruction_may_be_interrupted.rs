@@ -11,8 +11,8 @@
 
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{
-    ARGUMENTS_MAX, Count, Cover, Filter, Fprobe, Fregs, GraphOptions, Mode, Ops, PROBE_WORDS,
-    Probe, Profile, ReturnStack,
+    ARGUMENTS_MAX, Count, Cover, Filter, Fprobe, Fregs, GraphOptions, KernelStack, Mode, Ops,
+    PROBE_WORDS, Probe, Profile, ReturnStack, StackSlot, StackTracer,
 };
 use core::hint::black_box;
 use guest::keeper::Keeper;
@@ -40,6 +40,9 @@ static TIMES: Profile = Profile::new();
 static COVER: Cover = Cover::new();
 
 static STACK: ReturnStack = ReturnStack::new();
+static SLOTS: [StackSlot; 1] = [const { StackSlot::new() }; 1];
+static STACKS: StackTracer = StackTracer::new(&FTRACE, &SLOTS);
+static BOUNDS: KernelStack = KernelStack::new();
 
 /// Enters the window from inside, with the guard taken.
 static HOLDER: Ops = Ops::new(hold);
@@ -320,6 +323,34 @@ fn builtin() {
     println!("open: {}", STACK.depth());
 }
 
+/// What the stack tracer looks at is deeper here than anything that follows.
+#[inline(never)]
+fn deeper() {
+    let mut bytes = [0_u8; 8192];
+    black_box(&mut bytes);
+    nest::window();
+    black_box(&mut bytes);
+}
+
+/// A deeper one is not stepped: the tracer's Rust has exclusive stores, which never succeed where each instruction is interrupted.
+fn stacks() {
+    assert_eq!(BOUNDS.set_bounds(virt::cores::stack(0)), Ok(()));
+    // SAFETY: the stack that this core runs on.
+    unsafe { FTRACE.switch_kernel_stack(&BOUNDS) };
+    if let Err(error) = STACKS.set(&Filter::at(&nest::functions())) {
+        panic!("{error}");
+    }
+    let stack = |name| Case::builtin(name, || 0, 0);
+    nest::through(&Case {
+        prepare: deeper,
+        ..stack("stack")
+    });
+    nest::through(&Case::offline("stack, not online", || 0));
+    if let Err(error) = STACKS.unset() {
+        panic!("{error}");
+    }
+}
+
 /// On a core that is not online.
 fn without_area() {
     let offline = |name| Case::offline(name, || written() + hits() + timed());
@@ -354,5 +385,6 @@ fn main() {
     refused();
     builtin();
     without_area();
+    stacks();
     ledger::report(Mode::Overwrite);
 }

@@ -59,6 +59,7 @@ symbols! {
     ftrace_entry_count_lse: Lse(true),
     ftrace_entry_count_llsc: Lse(false),
     ftrace_entry_cover: Any,
+    ftrace_entry_stack: Any,
     ftrace_entry_profile: Any,
     ftrace_entry_graph: Recorder(false, Overwrite),
     ftrace_entry_graph_lse: Recorder(true, Overwrite),
