@@ -16,6 +16,7 @@ mod graph;
 mod insn;
 mod instances;
 mod kernel_stack;
+mod last_words;
 mod lock;
 mod logs;
 mod model;

@@ -87,9 +87,14 @@ impl View {
 
 impl Kernel {
     pub(super) fn new(mode: Mode, spare: bool) -> Self {
+        Self::of(CORES, mode, spare)
+    }
+
+    /// With so many cores, of which the first three have areas.
+    pub(super) fn of(cores: usize, mode: Mode, spare: bool) -> Self {
         let alone = alone();
         let sizes = Sizes {
-            cores: CORES,
+            cores,
             ring_bytes: EVENTS * EVENT_BYTES,
             mode,
             spare,
@@ -284,8 +289,13 @@ fn what_late_writers_overwrite_is_counted() {
         ..written(EVENTS + 5)
     };
     assert_eq!(snapshot.counts(2), Ok(expected));
-    let (numbers, lost) = numbers(snapshot.read(2).expect("a core"));
-    assert_eq!((numbers, lost), ((8..EVENTS as u32 + 5).collect(), 0));
+    let read = || numbers(snapshot.read(2).expect("a core"));
+    assert_eq!(read(), ((8..EVENTS as u32 + 5).collect(), 0));
+    // All of it, and no more than there was.
+    (0..2 * EVENTS as u32).for_each(|n| assert!(write(found, n)));
+    let counts = snapshot.counts(2).expect("a core");
+    assert_eq!(counts.overwritten, counts.written);
+    assert_eq!(read(), (vec![], 0));
 }
 
 #[test]
@@ -304,6 +314,10 @@ fn a_region_with_a_snapshot_is_read_from_memory_and_sent() {
     let second = [(0, 0, 2), (1, 0, 0), (2, 0, 0)];
     assert_eq!(rings, [first, second].concat());
     assert_eq!((region.header().cpus, region.header().rings), (3, 6));
+    let memory = after_a_reset(&bytes);
+    let survivor = kernel.recorder.survivor(&memory).expect("a region");
+    assert_eq!(survivor.counts(0), Some(written(2)), "not the snapshot's");
+    assert_eq!(survivor.counts(3), None);
 
     let mut memory = [0; 4096];
     let mut stream = Stream::file(MemorySink::new(&mut memory));
@@ -328,6 +342,22 @@ fn a_region_with_a_snapshot_is_read_from_memory_and_sent() {
         (8, none, 16),
     ];
     assert_eq!(kinds, expected);
+}
+
+/// Of the two rings of a core one is written to, however often they are exchanged.
+#[test]
+fn the_region_says_which_ring_is_written_to() {
+    let kernel = Kernel::new(Mode::Overwrite, true);
+    for (round, roles) in [[0, 2], [1, 0], [0, 1], [1, 0]].into_iter().enumerate() {
+        let bytes = kernel.bytes();
+        let region = trace::Region::parse(&bytes).expect("a region");
+        let found = region.rings().map(|ring| (ring.core, ring.role));
+        let expected = roles
+            .iter()
+            .flat_map(|role| (0..3).map(|core| (core, *role)));
+        assert!(found.eq(expected), "after {round} snapshots");
+        drop(kernel.recorder.snapshot().expect("spare rings"));
+    }
 }
 
 #[test]

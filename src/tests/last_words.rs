@@ -1,0 +1,128 @@
+//! What [`Recorder::dump_on_panic`] prints, to the letter.
+#![forbid(unsafe_code)]
+
+use super::recorder::{CORES, FTRACE, Kernel};
+use crate::areas;
+use crate::record::Recorder;
+use crate::ring::{Control, Mode};
+use crate::trace::{DATA_ARGUMENT, DATA_RESULT, Data, Type};
+use std::boxed::Box;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+/// In the text of the recorder's header, which has a million ticks a second.
+const SITE: u64 = 0x4020_1000;
+const CALLER: u32 = 0x4020_2000;
+
+fn ring(kernel: &Kernel, area: usize) -> &'static Control {
+    areas::ring(&kernel.areas[area])
+}
+
+fn call(ring: &Control, time: u64) {
+    assert!(ring.write(Type::Function, time, SITE, CALLER));
+}
+
+fn dumped(kernel: &Kernel, count: usize) -> Vec<String> {
+    let mut out = String::new();
+    let printed = kernel.recorder.dump_on_panic(&mut out, count);
+    printed.expect("a string has room");
+    out.lines().map(String::from).collect()
+}
+
+/// Core 0: a call, one with its arguments, a call. Core 1: a call, one that is not finished, a call.
+fn two_cores() -> Kernel {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let (first, second) = (ring(&kernel, 0), ring(&kernel, 1));
+    call(first, 1_500_000);
+    let value = |kind, index, value| Data { kind, index, value };
+    let data = [value(DATA_ARGUMENT, 1, 0xab), value(DATA_RESULT, 0, 7)];
+    first.write_with(Type::Entry, 12_000_001, SITE, CALLER, &data);
+    call(first, 12_000_010);
+    call(second, 12_000_005);
+    second.reserve().expect("room");
+    call(second, 12_000_020);
+    kernel
+}
+
+const COUNTS: [&str; 3] = [
+    "ftrace: core 0: 5 events, 0 overwritten, 0 dropped, 0 while off",
+    "ftrace: core 1: 3 events, 0 overwritten, 0 dropped, 0 while off",
+    "ftrace: core 2: 0 events, 0 overwritten, 0 dropped, 0 while off",
+];
+
+#[test]
+fn the_last_events_of_all_cores_stand_in_order_of_time_with_what_belongs_to_them() {
+    let kernel = two_cores();
+    let events = [
+        "     12.000001 [000] 0x40201000 entered <- 0x40202000",
+        "                      argument 1: 0xab",
+        "                      return value 0: 0x7",
+        "     12.000005 [001] 0x40201000 <- 0x40202000",
+        "     12.000010 [000] 0x40201000 <- 0x40202000",
+        "     12.000020 [001] 0x40201000 <- 0x40202000",
+        "ftrace: 1 events were not finished",
+    ];
+    assert_eq!(dumped(&kernel, 4), [&COUNTS[..], &events].concat());
+    assert!(!kernel.recorder.is_on());
+}
+
+#[test]
+fn data_whose_event_is_older_than_the_last_ones_is_not_shown() {
+    let kernel = two_cores();
+    let last = "     12.000010 [000] 0x40201000 <- 0x40202000";
+    for count in 1..4 {
+        let lines = dumped(&kernel, count);
+        let of_first = lines.iter().filter(|line| line.contains("[000]"));
+        assert!(of_first.eq([last]), "{count}: {lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("argument")));
+    }
+}
+
+#[test]
+fn what_is_called_while_it_is_printed_is_counted() {
+    let kernel = two_cores();
+    assert_eq!(dumped(&kernel, 0), COUNTS);
+    call(ring(&kernel, 0), 13_000_000);
+    let counts = kernel.counts(0);
+    assert_eq!((counts.written, counts.refused), (5, 1));
+}
+
+/// More than are merged at a time.
+#[test]
+fn many_cores_are_printed_in_their_turn() {
+    const MANY: usize = 70;
+    let kernel = Kernel::of(MANY, Mode::Overwrite, false);
+    let area = &kernel.areas[CORES];
+    for core in [0, 31, 32, 63, 64, MANY - 1] {
+        kernel.recorder.adopt(area, core);
+        call(areas::ring(area), 100 - core as u64);
+    }
+    let lines = dumped(&kernel, 2);
+    let counts = lines.iter().filter(|line| line.starts_with("ftrace: "));
+    assert_eq!(counts.count(), MANY);
+    let cores: Vec<&str> = lines
+        .iter()
+        .filter(|line| !line.starts_with("ftrace: "))
+        .filter_map(|line| line.get(15..20))
+        .collect();
+    assert_eq!(
+        cores,
+        ["[031]", "[000]", "[063]", "[032]", "[069]", "[064]"]
+    );
+    for core in 0..MANY {
+        let head = format!("ftrace: core {core}: ");
+        assert!(lines.iter().any(|line| line.starts_with(&head)), "{head}");
+    }
+}
+
+#[test]
+fn a_recorder_without_memory_says_so() {
+    let none: &Recorder = Box::leak(Box::new(Recorder::new(&FTRACE)));
+    let mut out = String::new();
+    none.dump_on_panic(&mut out, 1).expect("a string has room");
+    assert_eq!(
+        out,
+        "ftrace: nothing recorded: the recorder has no memory\n"
+    );
+}
