@@ -19,6 +19,19 @@ pub enum Build {
     Unknown,
 }
 
+impl Build {
+    /// Of the kernel whose build id is `here`, and of a header that has `there`.
+    pub(crate) fn of(here: &[u8], there: &[u8]) -> Self {
+        // A header has room for the first bytes of a longer one.
+        let here = &here[..here.len().min(BUILD_ID_BYTES)];
+        match (here, there) {
+            ([], _) | (_, []) => Self::Unknown,
+            _ if here == there => Self::Same,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A recording of an earlier boot: its header and control blocks have been checked, and each event is checked as it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Survivor<'a> {
@@ -37,15 +50,7 @@ impl Recorder {
     /// Any. After [`Ftrace::init`](crate::Ftrace::init): before it, nobody knows which build this is.
     pub fn survivor<'a>(&self, memory: &'a Persistent) -> Result<Survivor<'a>, RegionError> {
         let region = Region::parse(memory.bytes())?;
-        let there = region.header().build_id();
-        // A header has room for the first bytes of a longer one.
-        let here = self.build_id();
-        let here = &here[..here.len().min(BUILD_ID_BYTES)];
-        let build = match (here, there) {
-            ([], _) | (_, []) => Build::Unknown,
-            _ if here == there => Build::Same,
-            _ => Build::Other,
-        };
+        let build = Build::of(self.build_id(), region.header().build_id());
         Ok(Survivor { region, build })
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod bad_memory;
 mod builtin;
 mod cache;
+mod control;
 mod fake;
 mod faults;
 mod filter;

@@ -344,22 +344,6 @@ fn a_region_with_a_snapshot_is_read_from_memory_and_sent() {
     assert_eq!(kinds, expected);
 }
 
-/// Of the two rings of a core one is written to, however often they are exchanged.
-#[test]
-fn the_region_says_which_ring_is_written_to() {
-    let kernel = Kernel::new(Mode::Overwrite, true);
-    for (round, roles) in [[0, 2], [1, 0], [0, 1], [1, 0]].into_iter().enumerate() {
-        let bytes = kernel.bytes();
-        let region = trace::Region::parse(&bytes).expect("a region");
-        let found = region.rings().map(|ring| (ring.core, ring.role));
-        let expected = roles
-            .iter()
-            .flat_map(|role| (0..3).map(|core| (core, *role)));
-        assert!(found.eq(expected), "after {round} snapshots");
-        drop(kernel.recorder.snapshot().expect("spare rings"));
-    }
-}
-
 #[test]
 fn while_cores_write_every_event_is_in_one_snapshot() {
     const EACH: u32 = 40_000;

@@ -4,8 +4,8 @@
 use super::recorder::{Kernel, after_a_reset};
 use crate::areas;
 use crate::ring::Mode;
-use crate::sink::{MemorySink, Stream};
-use crate::trace::{EndReason, Frame, FrameCounts, FrameKind, Type, counts_payload};
+use crate::sink::{MemorySink, Sink, SinkError, Stream};
+use crate::trace::{EndReason, Event, Frame, FrameCounts, FrameKind, Type, counts_payload};
 use core::ops::Range;
 use std::vec;
 use std::vec::Vec;
@@ -131,4 +131,63 @@ fn what_was_forgotten_is_not_lost() {
     });
     assert_eq!(runs, [(0, 556, 0, 5)]);
     assert_eq!(all[0], counts(5, 0, 0, 0));
+}
+
+/// Laps are the ring's own: the same calls give the same bytes, whatever the ring has seen before.
+#[test]
+fn events_are_sent_without_their_laps() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    fill(&kernel, 0, 0..256 * 15 + 3, [0, 0]);
+    let mut memory = vec![0; 64 << 10];
+    let mut stream = Stream::file(MemorySink::new(&mut memory));
+    let sent = kernel.recorder.send(&mut stream, EndReason::Asked);
+    sent.expect("room");
+    let sink = stream.into_inner();
+    let (mut at, mut events) = (0, 0);
+    while at < sink.written().len() {
+        let (frame, bytes) = Frame::parse(&sink.written()[at..]).expect("a frame");
+        at += bytes;
+        if frame.kind == FrameKind::Events as u8 {
+            for event in frame.payload[16..].chunks_exact(16) {
+                let event = Event::from_bytes(*event.first_chunk().expect("an event"));
+                assert_eq!(event, event.without_lap());
+                events += 1;
+            }
+        }
+    }
+    assert_eq!(events, 256);
+}
+
+/// COUNTS stand behind the events that they are of: also what was refused until then, also what was written meanwhile.
+#[test]
+fn counts_are_those_behind_the_events() {
+    struct Writing<'a> {
+        kernel: &'a Kernel,
+        sent: &'a mut Vec<u8>,
+    }
+    impl Sink for Writing<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+            self.sent.extend_from_slice(bytes);
+            self.kernel.write(0, 1);
+            Ok(())
+        }
+    }
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    fill(&kernel, 0, 0..5, [9, 9]);
+    kernel.recorder.record_core(1, false).expect("a core");
+    (0..7).for_each(|n| _ = kernel.write(1, n));
+    let mut bytes = vec![];
+    let sink = Writing {
+        kernel: &kernel,
+        sent: &mut bytes,
+    };
+    let mut stream = Stream::file(sink);
+    let sent = kernel.recorder.send(&mut stream, EndReason::Asked);
+    sent.expect("room");
+    let (runs, counts) = said(&bytes);
+    // A call for each of the header's two pieces, then for the three of the frame with the events.
+    assert_eq!(runs, [(0, 256, 0, 5 + 2)]);
+    let word = |core: usize, at: usize| counts[core][at * 8];
+    assert_eq!(word(0, 0), 5 + 2 + 3);
+    assert_eq!((word(1, 0), word(1, 4)), (0, 7));
 }

@@ -169,3 +169,68 @@ fn a_serial_line_repeats_the_header() {
     assert_eq!(headers, [0, 64, 128]);
     assert_eq!(kinds.len(), 133);
 }
+
+/// Takes so many pieces; says when frames begin and end.
+struct Short<'a> {
+    left: usize,
+    log: &'a mut Vec<u8>,
+}
+
+impl Sink for Short<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        self.left = self.left.checked_sub(1).ok_or(SinkError::Device(-5))?;
+        self.log.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn frame_begins(&mut self) {
+        self.log.push(b'<');
+    }
+
+    fn frame_ends(&mut self) {
+        self.log.push(b'>');
+    }
+}
+
+/// Others that print are let go, wherever in a frame the sink gives up.
+#[test]
+fn a_frame_ends_also_where_the_sink_fails() {
+    let mut full = 0;
+    for left in 0..40 {
+        let mut log = Vec::new();
+        let mut stream = Stream::serial(Short {
+            left,
+            log: &mut log,
+        });
+        let sent = stream.frame(FrameKind::Counts, 0, &[b"x"]);
+        assert_eq!((log.first(), log.last()), (Some(&b'<'), Some(&b'>')));
+        match sent {
+            Ok(()) => {
+                full += 1;
+                // What is printed next is text.
+                assert_eq!(log[log.len() - 2], 0, "{left}");
+            }
+            Err(error) => assert_eq!(error, SinkError::Device(-5), "{left}"),
+        }
+    }
+    assert!(full > 0 && full < 40, "{full}");
+}
+
+#[test]
+fn a_payload_that_no_reader_would_take_is_not_sent() {
+    let half = std::vec![1; 1 << 19];
+    let mut log = Vec::new();
+    let left = usize::MAX;
+    let mut stream = Stream::file(Short {
+        left,
+        log: &mut log,
+    });
+    let too_long = stream.frame(FrameKind::Events, 0, &[&half, &half, b"x"]);
+    assert_eq!(too_long, Err(SinkError::Frame));
+    assert_eq!(stream.frames(), 0);
+    let most = stream.frame(FrameKind::Events, 0, &[&half, &half]);
+    assert_eq!((most, stream.frames()), (Ok(()), 1));
+    assert_eq!(log.len(), 2 + FRAME_HEAD_BYTES + (1 << 20));
+    let longest = Frame::parse(&log[1..log.len() - 1]);
+    assert!(longest.is_ok_and(|(frame, _)| frame.number == 0));
+}
