@@ -9,6 +9,7 @@ mod cache;
 mod control;
 mod fake;
 mod faults;
+mod fields;
 mod filter;
 mod filters;
 mod first_patch;
