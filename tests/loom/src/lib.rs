@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `locking` | the library's own `src/lock.rs`, over loom's atomics |
 //! | `publication` | a model: loom has no DMB and no address dependency; tests/litmus has the real sequence |
+//! | `registering` | the library's own `src/registry.rs` under its own lock, over loom's atomics |
 //! | `rings` | the library's own `src/ring.rs` and `src/record/reader.rs`, over loom's atomics |
 //! | `guard` | the library's own asm of asm/frame.S, interpreted, with interrupts at every instruction |
 #![cfg(test)]
@@ -11,6 +12,7 @@
 mod guard;
 mod locking;
 mod publication;
+mod registering;
 mod rings;
 mod sync;
 
@@ -22,6 +24,8 @@ mod lock;
 #[path = "../../../src/record/reader.rs"]
 #[allow(dead_code)]
 mod reader;
+#[path = "../../../src/registry.rs"]
+mod registry;
 #[path = "../../../src/ring.rs"]
 #[allow(dead_code)]
 mod ring;
@@ -29,10 +33,47 @@ mod ring;
 #[allow(dead_code, unused_imports)]
 mod trace;
 
-// What src/lock.rs and src/cpu.rs know of the rest of the library.
+// What src/lock.rs, src/cpu.rs and src/registry.rs know of the rest of the library.
 
 mod instances {
     pub(crate) const LINE: usize = 64;
+}
+
+mod ops {
+    use loom::sync::atomic::{AtomicPtr, AtomicU32};
+
+    pub(crate) struct Kind;
+
+    impl Kind {
+        pub(crate) fn has_instances(&self) -> bool {
+            false
+        }
+    }
+
+    pub(crate) struct Head {
+        pub(crate) kind: Kind,
+    }
+
+    pub(crate) struct Ops {
+        pub(crate) head: Head,
+        pub(crate) order: AtomicU32,
+        pub(crate) next: AtomicPtr<Ops>,
+    }
+
+    impl Ops {
+        /// Lives for ever, as the library's do; made within a run, because loom's atomics belong to one.
+        pub(crate) fn leaked() -> &'static Self {
+            Box::leak(Box::new(Self {
+                head: Head { kind: Kind },
+                order: AtomicU32::new(0),
+                next: AtomicPtr::new(core::ptr::null_mut()),
+            }))
+        }
+
+        pub(crate) fn is_called_by(&self, target: u64) -> bool {
+            core::ptr::from_ref(self) as u64 == target
+        }
+    }
 }
 
 mod return_stack {
