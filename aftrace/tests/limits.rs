@@ -266,3 +266,33 @@ fn each_pass_over_a_trace_is_heard_of_from_its_beginning_to_its_end() {
         assert!(steps.is_sorted(), "{steps:?}");
     }
 }
+
+/// Frames that only say what was lost behind the last event: nothing is kept of each.
+#[test]
+fn losses_without_events_add_up_before_the_next_event() {
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let mut frame = |kind, core, payload: &[&[u8]]| out.frame(kind, core, payload).expect("memory");
+    frame(FrameKind::Header, NO_CORE, &[&header(1).to_bytes()]);
+    let one = |time| event(Type::Function, time, callsite(0), 0).to_bytes();
+    let frames: [(u64, u64, &[u8]); 5] = [
+        (2, 2, &one(5)),
+        (8, 5, &[]),
+        (11, 3, &[]),
+        (12, 1, &one(10)),
+        (17, 4, &[]),
+    ];
+    for (first, lost, events) in frames {
+        frame(FrameKind::Events, 0, &[&events_head(first, lost), events]);
+    }
+    let trace = kernel::opened(&bytes);
+    let mut calls = Calls::new(trace.play(None).expect("a file"));
+    let mut losses = Vec::new();
+    while let Some(step) = calls.next().expect("a file") {
+        if let Step::Missing(_, events, time) = step {
+            losses.push((events, time));
+        }
+    }
+    assert_eq!(losses, [(2, 5), (9, 10)]);
+    assert_eq!(trace.cores[&0].missing, 15);
+}

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftrace::arguments;
-use aftrace::trace::file::Trace;
+use aftrace::trace::file::{Lost, Trace};
 use aftrace::trace::filter::Filter;
+use aftrace::trace::stream::Damage;
 use aftrace::trace::symbols::{Naming, Symbols};
 use clap::Args;
 
@@ -135,18 +136,29 @@ impl Input {
 
     /// Names what is damaged; the exit code says so, too.
     pub fn verdict(&self, trace: &Trace) -> ExitCode {
-        for damage in &trace.damage {
-            let path = self.trace.display();
-            eprintln!(
-                "aftrace: {path}: at offset {} {} bytes are no frame; passed over",
-                damage.offset, damage.bytes
-            );
+        let say = |what: String| eprintln!("aftrace: {}: {what}", self.trace.display());
+        for Damage { offset, bytes } in &trace.damage {
+            say(format!(
+                "at offset {offset} {bytes} bytes are no frame; passed over"
+            ));
         }
         for offset in &trace.malformed {
-            eprintln!(
-                "aftrace: {}: the frame at offset {offset} does not fit its kind; passed over",
-                self.trace.display()
-            );
+            say(format!(
+                "the frame at offset {offset} does not fit its kind; passed over"
+            ));
+        }
+        for lost in &trace.lost {
+            say(match lost {
+                Lost::Frames { offset, frames } => {
+                    format!("before the frame at offset {offset} {frames} frames are missing")
+                }
+                Lost::End { offset } => {
+                    format!("the recording is cut off at offset {offset}: no END frame before it")
+                }
+            });
+        }
+        if trace.unlisted > 0 {
+            say(format!("and {} more of the same kinds", trace.unlisted));
         }
         ExitCode::from(if trace.is_damaged() { INCOMPLETE } else { 0 })
     }

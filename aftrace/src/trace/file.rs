@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::play::{Cursor, Events};
-use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
+use super::stream::{Damage, Frame, Piece, Reader, u32_at, u64_at};
 use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
 };
@@ -15,6 +15,11 @@ use aarch64_ftrace::trace::{
 /// Bytes of events that are held for all cores together, however many a file names.
 const HELD: usize = 16 << 20;
 const HELD_BY_CORE: usize = 64 << 10;
+/// Of each kind of damage so many are listed, the others counted.
+pub const NAMED_MAX: usize = 1000;
+/// Names that are kept. A hostile file would have the reader hold several times as much as it is long.
+const TASKS_MAX: usize = 1 << 18;
+const SYMBOLS_MAX: usize = 1 << 20;
 const SLOT: usize = EVENT_BYTES as usize;
 
 /// Why a file is no trace.
@@ -60,6 +65,8 @@ pub struct Core {
     /// What the recorder counted, as the last COUNTS frame has it.
     pub counts: Option<FrameCounts>,
     next: Option<u64>,
+    /// Missing before the next span.
+    before: u64,
 }
 
 /// A function's name by the addresses at which it runs.
@@ -71,6 +78,23 @@ pub struct Symbol {
     pub bytes: u32,
     /// Its path.
     pub name: String,
+}
+
+/// What should be in a file and is not, though nothing in its place is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Frames before the one at this offset: their numbers.
+    Frames {
+        /// Of the frame behind them.
+        offset: u64,
+        /// How many.
+        frames: u32,
+    },
+    /// The END of the stream that stops at this offset.
+    End {
+        /// Of what follows, or of the file's end.
+        offset: u64,
+    },
 }
 
 /// Hears how many bytes of how many are behind; each pass over the file begins anew.
@@ -88,10 +112,14 @@ pub struct Trace {
     pub tasks: BTreeMap<u32, String>,
     /// Names of functions that the file brings along.
     pub symbols: Vec<Symbol>,
-    /// What is no frame.
+    /// What is no frame, at most [`NAMED_MAX`].
     pub damage: Vec<Damage>,
-    /// Frames with a right CRC whose payload does not fit their kind, by offset.
+    /// Frames with a right CRC whose payload does not fit their kind, or has more names than are kept, by offset; as many.
     pub malformed: Vec<u64>,
+    /// What is missing; as much.
+    pub lost: Vec<Lost>,
+    /// Of the three, what is not listed.
+    pub unlisted: u64,
     /// Frames of kinds that this reader does not know.
     pub unknown: u64,
     /// Frames in all.
@@ -128,6 +156,8 @@ impl Trace {
             symbols: Vec::new(),
             damage: Vec::new(),
             malformed: Vec::new(),
+            lost: Vec::new(),
+            unlisted: 0,
             unknown: 0,
             frames: 0,
             bytes: file.metadata()?.len(),
@@ -135,14 +165,19 @@ impl Trace {
             other_headers: 0,
         };
         let mut reader = Reader::new(file);
+        let mut numbers = Numbers::default();
         while let Some(piece) = reader.next()? {
             let frame = match piece {
                 Piece::Frame(frame) => frame,
                 Piece::Damage(damage) => {
-                    trace.damage.push(damage);
+                    numbers.after_damage = true;
+                    list(&mut trace.damage, damage, &mut trace.unlisted);
                     continue;
                 }
             };
+            for lost in numbers.take(&frame).into_iter().flatten() {
+                list(&mut trace.lost, lost, &mut trace.unlisted);
+            }
             (trace.progress)(frame.offset, trace.bytes);
             trace.frames += 1;
             let Some(kind) = FrameKind::from_code(frame.kind) else {
@@ -153,8 +188,11 @@ impl Trace {
                 .take(kind, frame.core, frame.offset, frame.payload, &mut header)
                 .is_none()
             {
-                trace.malformed.push(frame.offset);
+                list(&mut trace.malformed, frame.offset, &mut trace.unlisted);
             }
+        }
+        if let Some(lost) = numbers.end(trace.bytes) {
+            list(&mut trace.lost, lost, &mut trace.unlisted);
         }
         if trace.frames == 0 {
             return Err(TraceError::NoFrame { bytes: trace.bytes });
@@ -212,6 +250,9 @@ impl Trace {
                 let mut rest = payload;
                 while !rest.is_empty() {
                     let name = text(rest, 4)?;
+                    if self.tasks.len() >= TASKS_MAX {
+                        return None;
+                    }
                     self.tasks.insert(u32_at(rest, 0), name.to_owned());
                     rest = &rest[6 + name.len()..];
                 }
@@ -220,6 +261,9 @@ impl Trace {
                 let mut rest = payload;
                 while !rest.is_empty() {
                     let name = text(rest, 12)?;
+                    if self.symbols.len() >= SYMBOLS_MAX {
+                        return None;
+                    }
                     self.symbols.push(Symbol {
                         address: u64_at(rest, 0),
                         bytes: u32_at(rest, 8),
@@ -229,7 +273,8 @@ impl Trace {
                 }
             }
             FrameKind::End => {
-                self.end = (payload.len() >= 16).then(|| (u64_at(payload, 0), u32_at(payload, 8)))
+                let payload = payload.get(..16)?;
+                self.end = Some((u64_at(payload, 0), u32_at(payload, 8)));
             }
             FrameKind::Profile | FrameKind::Coverage | FrameKind::Console => {}
         }
@@ -239,7 +284,7 @@ impl Trace {
     /// Whether something is missing that damage took, or that does not fit: what the exit code tells.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
-        !self.damage.is_empty() || !self.malformed.is_empty()
+        !self.damage.is_empty() || !self.malformed.is_empty() || !self.lost.is_empty()
     }
 
     /// Events in the file.
@@ -266,6 +311,52 @@ impl Trace {
     }
 }
 
+/// The frames' numbers tell what is missing.
+#[derive(Default)]
+struct Numbers {
+    /// Of the stream that the last frame belongs to.
+    next: Option<u32>,
+    ended: bool,
+    /// Names what is missing, too.
+    after_damage: bool,
+}
+
+impl Numbers {
+    fn take(&mut self, frame: &Frame<'_>) -> [Option<Lost>; 2] {
+        let (offset, number) = (frame.offset, frame.number);
+        let next = self.next.replace(number.wrapping_add(1));
+        let silent = std::mem::take(&mut self.after_damage);
+        // Numbers begin anew in each stream; 2^32 frames of one are no more likely than a reader of them.
+        let is_new = next.is_none_or(|next| number < next);
+        let end = is_new && next.is_some() && !self.ended && !silent;
+        let frames = if is_new {
+            number
+        } else {
+            number - next.unwrap_or(0)
+        };
+        self.ended = frame.kind == FrameKind::End as u8 || self.ended && !is_new;
+        [
+            end.then_some(Lost::End { offset }),
+            (frames > 0 && !silent).then_some(Lost::Frames { offset, frames }),
+        ]
+    }
+
+    /// Of the file, after so many bytes.
+    const fn end(&self, offset: u64) -> Option<Lost> {
+        match self.ended || self.after_damage {
+            true => None,
+            false => Some(Lost::End { offset }),
+        }
+    }
+}
+
+fn list<T>(into: &mut Vec<T>, what: T, unlisted: &mut u64) {
+    match into.len() < NAMED_MAX {
+        true => into.push(what),
+        false => *unlisted += 1,
+    }
+}
+
 /// The text behind its length, which stands at `at`.
 fn text(bytes: &[u8], at: usize) -> Option<&str> {
     let length = bytes.get(at..at + 2)?;
@@ -283,6 +374,13 @@ impl Core {
         self.next = Some(end);
         self.missing = self.missing.saturating_add(span.missing);
         self.events += u64::from(span.events);
-        self.spans.push(span);
+        span.missing = span
+            .missing
+            .saturating_add(std::mem::take(&mut self.before));
+        // A file may have any number of frames without an event.
+        match span.events {
+            0 => self.before = span.missing,
+            _ => self.spans.push(span),
+        }
     }
 }
