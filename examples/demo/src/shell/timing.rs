@@ -29,10 +29,26 @@ pub fn graph(arguments: &[&str]) -> Answer {
             show_graph(super::number(only)?)
         }
         patterns => {
-            let applied = tracing::graph(patterns).map_err(|error| error.to_string())?;
+            let (patterns, over) = split(patterns, "over");
+            let (patterns, from) = split(patterns, "from");
+            let minimum = match over {
+                [] => 0,
+                [us] => super::number::<u64>(us)? * timer::frequency() / 1_000_000,
+                _ => return Err("over takes one number of microseconds".to_string()),
+            };
+            let applied =
+                tracing::graph(patterns, from, minimum).map_err(|error| error.to_string())?;
             println!("  {applied}");
             Ok(())
         }
+    }
+}
+
+/// What stands before a word, and behind it.
+fn split<'a, 'b>(words: &'a [&'b str], at: &str) -> (&'a [&'b str], &'a [&'b str]) {
+    match words.iter().position(|word| *word == at) {
+        Some(place) => (&words[..place], &words[place + 1..]),
+        None => (words, &[]),
     }
 }
 

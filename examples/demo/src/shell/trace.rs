@@ -17,7 +17,7 @@ pub const NAME: &str = "trace";
 pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | count | proof
       | record GLOB.. | record off | dump [EVENTS] | panic
       | core NUMBER on | core NUMBER off | task NAME | task off
-      | graph GLOB.. | graph [LINES] | graph off | send | profile GLOB.. | profile | profile off
+      | graph GLOB.. [from GLOB..] [over MICROSECONDS] | graph [LINES] | graph off | send | profile GLOB.. | profile | profile off
       | cover GLOB.. | cover | cover off
       | trigger FUNCTION ACTION[:COUNT] | trigger from FUNCTION until FUNCTION | trigger
       | trigger remove ACTION | trigger snapshot
@@ -210,7 +210,7 @@ fn count() -> Answer {
 fn proof() -> Answer {
     // It counts the live tracer's callsites, and the others' words are no different.
     if RECORDER.ops().is_ok_and(Ops::is_registered)
-        || RECORDER.graph_ops().is_ok_and(Ops::is_registered)
+        || tracing::graph_is_on()
         || PROFILE.is_registered()
         || COVER.is_registered()
     {

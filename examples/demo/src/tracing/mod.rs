@@ -8,7 +8,7 @@ pub mod send;
 use crate::sched;
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
 use aarch64_ftrace::{
-    AliasError, Applied, CounterLine, Cover, Error, Filter, Fregs, Ftrace, Mode, Ops,
+    AliasError, Applied, CounterLine, Cover, Error, Filter, Fregs, Ftrace, GraphOptions, Mode, Ops,
 };
 use aarch64_ftrace::{Platform, Profile, ReturnFrame, ReturnStack, StackSlot, StackTracer};
 use alloc::boxed::Box;
@@ -103,21 +103,41 @@ pub fn record_off() -> Result<Applied, RecordError> {
     Ok(FTRACE.unregister(RECORDER.ops()?)?)
 }
 
-/// Records entry and exit of the functions that the patterns take, in place of those before and of all that is recorded.
+/// The graph that is recorded is the one with options.
+static LIMITED: AtomicBool = AtomicBool::new(false);
+
+/// Records entry and exit of the functions that the patterns take, in place of those before and of all that is recorded; only
+/// what is called from functions that `from` takes, where it has patterns; only calls of so many ticks or more, where it has ticks.
 ///
 /// # Errors
 ///
-/// Those of [`Ftrace::register`]; nothing is traced in another way then.
-pub fn graph(patterns: &[&str]) -> Result<Applied, RecordError> {
-    let ops = RECORDER.graph_ops()?;
+/// Those of [`Ftrace::register`]; nothing is traced in another way then, but for the roots.
+pub fn graph(patterns: &[&str], from: &[&str], minimum: u64) -> Result<Applied, RecordError> {
+    let options = GraphOptions {
+        rooted: !from.is_empty(),
+        minimum,
+        ..GraphOptions::new()
+    };
+    let (plain, limited) = (RECORDER.graph_ops()?, RECORDER.graph_ops_with(options)?);
+    let (ops, other) = match options == GraphOptions::new() {
+        true => (plain, limited),
+        false => (limited, plain),
+    };
+    let roots = RECORDER.graph_roots();
+    match options.rooted {
+        true => trace(roots, from).map(drop)?,
+        false => untrace(roots)?,
+    }
     RECORDER.switch(false)?;
-    let applied = trace(ops, patterns);
+    let applied = untrace(other).and_then(|()| trace(ops, patterns));
     irq::masked(|| RECORDER.reset(0))?;
     TASKS.store(true, Ordering::Relaxed);
     RECORDER.switch(true)?;
     // What comes first belongs to the shell.
     RECORDER.task_switch(sched::current() as u32);
-    Ok(applied?)
+    let applied = applied?;
+    LIMITED.store(options != GraphOptions::new(), Ordering::Relaxed);
+    Ok(applied)
 }
 
 /// Records no entry and exit any more; what is recorded stays.
@@ -126,7 +146,19 @@ pub fn graph(patterns: &[&str]) -> Result<Applied, RecordError> {
 ///
 /// Those of [`Ftrace::unregister`].
 pub fn graph_off() -> Result<Applied, RecordError> {
-    Ok(FTRACE.unregister(RECORDER.graph_ops()?)?)
+    untrace(RECORDER.graph_roots())?;
+    let ops = match LIMITED.load(Ordering::Relaxed) {
+        true => RECORDER.graph_ops_with(GraphOptions::new())?,
+        false => RECORDER.graph_ops()?,
+    };
+    let applied = FTRACE.unregister(ops)?;
+    LIMITED.store(false, Ordering::Relaxed);
+    Ok(applied)
+}
+
+/// Whether entry and exit of some functions are recorded.
+pub fn graph_is_on() -> bool {
+    LIMITED.load(Ordering::Relaxed) || RECORDER.graph_ops().is_ok_and(Ops::is_registered)
 }
 
 /// Tasks matter: calls that return may be recorded, also when no more are entered, until all that were have returned, whenever
@@ -209,6 +241,14 @@ pub fn cover(patterns: &[&str]) -> Result<Applied, Error> {
 /// How many functions the patterns took.
 pub fn cover_taken() -> usize {
     TAKEN.load(Ordering::Relaxed)
+}
+
+/// Unregisters the ops, where it is registered.
+fn untrace(ops: &'static Ops) -> Result<(), Error> {
+    match ops.is_registered() {
+        true => FTRACE.unregister(ops).map(drop),
+        false => Ok(()),
+    }
 }
 
 /// Registers the ops, or changes its filter.
