@@ -1,0 +1,333 @@
+//! What filters let through and `report` adds up, beside a plain recursion over the tree of calls that made the trace.
+
+mod kernel;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use aarch64_ftrace::glob;
+use aarch64_ftrace::trace::{Event, Type};
+use aftrace::trace::calls::{Return, Step};
+use aftrace::trace::file::Trace;
+use aftrace::trace::filter::{Filter, Shown};
+use aftrace::trace::replay::{self, Style};
+use aftrace::trace::report::{Key, Report};
+use aftrace::trace::symbols::Symbols;
+use kernel::{FUNCTIONS, callsite, entry, event, file, opened};
+use proptest::prelude::*;
+
+/// Who calls the outermost ones.
+const OUTSIDE: usize = 5;
+
+#[derive(Clone, Debug)]
+struct Made {
+    function: usize,
+    start: u64,
+    end: u64,
+    callees: Vec<Made>,
+}
+
+/// A call that is seen: core, function, start, ticks, of those its own.
+type Seen = (u16, usize, u64, u64, u64);
+
+/// Each word a step of a core: time passes, then a function is called or one returns.
+fn made(core: u16, words: &[(u64, usize)]) -> Vec<Made> {
+    // No two cores do something at the same time, so that there is one order.
+    let mut now = 1000 + u64::from(core);
+    let mut open = vec![Made {
+        function: OUTSIDE,
+        start: 0,
+        end: 0,
+        callees: Vec::new(),
+    }];
+    let close = |open: &mut Vec<Made>, now| {
+        if open.len() > 1
+            && let Some(mut call) = open.pop()
+            && let Some(around) = open.last_mut()
+        {
+            call.end = now;
+            around.callees.push(call);
+        }
+    };
+    for &(ticks, function) in words {
+        now += 2 + 2 * ticks;
+        if function < FUNCTIONS.len() {
+            open.push(Made {
+                function,
+                start: now,
+                end: 0,
+                callees: Vec::new(),
+            });
+        } else {
+            close(&mut open, now);
+        }
+    }
+    while open.len() > 1 {
+        now += 2;
+        close(&mut open, now);
+    }
+    open.pop()
+        .map(|outside| outside.callees)
+        .unwrap_or_default()
+}
+
+fn events(calls: &[Made], caller: usize, out: &mut Vec<Event>) {
+    for call in calls {
+        let at = callsite(call.function);
+        let parent = (entry(caller) + 32) as u32;
+        out.push(event(Type::Entry, call.start, at, parent));
+        events(&call.callees, call.function, out);
+        let ticks = (call.end - call.start) as u32;
+        out.push(event(Type::Exit, call.end, at, ticks));
+    }
+}
+
+fn is_one_of(globs: &[String], function: usize) -> bool {
+    globs
+        .iter()
+        .any(|glob| glob::matches(glob, FUNCTIONS[function].bytes()))
+}
+
+/// What the filter's words say, call by call.
+fn naive(
+    filter: &Filter,
+    core: u16,
+    calls: &[Made],
+    caller: usize,
+    inside: Option<u32>,
+    seen: &mut Vec<Seen>,
+) {
+    for call in calls {
+        if is_one_of(&filter.hidden, call.function) {
+            continue;
+        }
+        let selected = filter.functions.is_empty() || is_one_of(&filter.functions, call.function);
+        let level = match inside {
+            Some(level) => Some(level + 1),
+            None => selected.then_some(0),
+        };
+        let ticks = call.end - call.start;
+        let called: u64 = call.callees.iter().map(|c| c.end - c.start).sum();
+        if level.is_some_and(|level| level < filter.depth)
+            && (filter.callers.is_empty() || is_one_of(&filter.callers, caller))
+            && filter.time.contains(&call.start)
+            && ticks >= filter.minimum
+            && filter
+                .cores
+                .as_ref()
+                .is_none_or(|cores| cores.contains(&core))
+        {
+            seen.push((core, call.function, call.start, ticks, ticks - called));
+        }
+        naive(filter, core, &call.callees, call.function, level, seen);
+    }
+}
+
+fn shown(trace: &Trace, symbols: &Symbols, filter: &Filter, fold: bool) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    let mut open = Vec::new();
+    let unfinished = filter.play(trace, symbols, fold, |shown| {
+        let mut take = |leave: Return| {
+            let call = leave.call;
+            let function = (0..FUNCTIONS.len()).find(|f| callsite(*f) as u32 == call.callsite);
+            let function = function.expect("one of ours");
+            seen.push((call.core, function, call.time, leave.duration, leave.own));
+        };
+        match shown {
+            Shown::Leaf(leave) => {
+                assert!(fold);
+                take(leave);
+            }
+            Shown::Step(Step::Enter(call)) => open.push(call),
+            Shown::Step(Step::Leave(leave)) => {
+                let entered = open.iter().rposition(|call| *call == leave.call);
+                open.remove(entered.expect("shown where it begins"));
+                take(leave);
+            }
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    });
+    assert_eq!((unfinished.expect("a file"), open), (vec![], vec![]));
+    seen.sort_unstable();
+    seen
+}
+
+/// Calls, total, self, least, most.
+type Sums = BTreeMap<String, (u64, u64, u64, u64, u64)>;
+
+fn sums(seen: &[Seen]) -> Sums {
+    let mut sums = Sums::new();
+    for &(_, function, _, ticks, own) in seen {
+        let row = sums
+            .entry(FUNCTIONS[function].to_owned())
+            .or_insert((0, 0, 0, u64::MAX, 0));
+        *row = (
+            row.0 + 1,
+            row.1 + ticks,
+            row.2 + own,
+            row.3.min(ticks),
+            row.4.max(ticks),
+        );
+    }
+    sums
+}
+
+fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter, tail: Option<usize>) -> Vec<String> {
+    let style = Style {
+        tail,
+        ..Style::default()
+    };
+    let mut out = Vec::new();
+    replay::replay(trace, symbols, filter, &style, &mut out).expect("memory");
+    let text = String::from_utf8(out).expect("text");
+    text.lines().map(str::to_owned).collect()
+}
+
+fn rows_in_order(report: &Report, sums: &Sums) -> Result<(), TestCaseError> {
+    let rows = report.rows.iter().map(|(name, row)| {
+        (
+            name.clone(),
+            (row.calls, row.total, row.own, row.min, row.max),
+        )
+    });
+    prop_assert_eq!(&rows.collect::<Sums>(), sums);
+    type Value = fn(&(u64, u64, u64, u64, u64)) -> u64;
+    let keys: [(Key, Value); 7] = [
+        (Key::Total, |row| row.1),
+        (Key::Own, |row| row.2),
+        (Key::Calls, |row| row.0),
+        (Key::Min, |row| row.3),
+        (Key::Max, |row| row.4),
+        (Key::Mean, |row| row.1 / row.0),
+        (Key::Name, |_| 0),
+    ];
+    for (key, value) in keys {
+        let mut names: Vec<_> = sums
+            .iter()
+            .map(|(name, row)| (Reverse(value(row)), name))
+            .collect();
+        names.sort();
+        let said = report.sorted(key).into_iter().map(|(name, _)| name);
+        prop_assert!(
+            said.eq(names.into_iter().map(|(_, name)| name.as_str())),
+            "{key:?}"
+        );
+    }
+    Ok(())
+}
+
+/// A line for each function of both: how calls and times differ, in ticks of 16 ns.
+fn differences(text: &str, old: &Sums, new: &Sums) -> Result<(), TestCaseError> {
+    let mut found = BTreeMap::new();
+    let mut changes = Vec::new();
+    for line in text.lines().skip(1) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (numbers, name) = words.split_at(5);
+        let nanoseconds = |at: usize| {
+            let unit = if numbers[at + 1] == "us" { 1e3 } else { 1e6 };
+            (numbers[at].parse::<f64>().expect("a number") * unit).round() as i64
+        };
+        let calls: i64 = numbers[4].parse().expect("a number");
+        changes.push(Reverse(nanoseconds(0).abs()));
+        found.insert(name.join(" "), (calls, nanoseconds(0), nanoseconds(2)));
+    }
+    let nothing = (0, 0, 0, 0, 0);
+    let expected = old.keys().chain(new.keys()).map(|name| {
+        let (a, b) = (
+            old.get(name).unwrap_or(&nothing),
+            new.get(name).unwrap_or(&nothing),
+        );
+        let less = |a: u64, b: u64| b as i64 - a as i64;
+        (
+            name.clone(),
+            (less(a.0, b.0), 16 * less(a.1, b.1), 16 * less(a.2, b.2)),
+        )
+    });
+    prop_assert_eq!(found, expected.collect::<BTreeMap<_, _>>(), "{}", text);
+    prop_assert!(changes.is_sorted(), "{}", text);
+    Ok(())
+}
+
+fn filters() -> impl Strategy<Value = Filter> {
+    let globs = || {
+        let one = prop::sample::select(vec![
+            "fs::*",
+            "mem::copy",
+            "*::[osp]*",
+            "<*",
+            "irq::*",
+            "*d*",
+        ]);
+        prop_oneof![
+            3 => Just(vec![]),
+            1 => prop::collection::vec(one.prop_map(str::to_owned), 1..3),
+        ]
+    };
+    let depth = prop_oneof![Just(u32::MAX), 0..5_u32];
+    let minimum = prop_oneof![Just(0), 0..120_u64];
+    let time = prop_oneof![
+        Just(0..=u64::MAX),
+        (900..2500_u64, 0..2000_u64).prop_map(|(from, ticks)| from..=from + ticks)
+    ];
+    let cores = prop_oneof![
+        Just(None),
+        prop::collection::vec(0..3_u16, 0..3).prop_map(Some)
+    ];
+    (globs(), globs(), globs(), depth, minimum, time, cores).prop_map(
+        |(functions, hidden, callers, depth, minimum, time, cores)| Filter {
+            functions,
+            hidden,
+            callers,
+            depth,
+            minimum,
+            time,
+            cores,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn filters_show_and_report_adds_up_what_a_recursion_finds(
+        words in prop::collection::vec(prop::collection::vec((0..20_u64, 0..11_usize), 0..60), 2),
+        batch in 1..40_usize,
+        filter in filters(),
+        tail in 0..20_usize,
+    ) {
+        let calls = [made(0, &words[0]), made(1, &words[1])];
+        let cores = calls.each_ref().map(|calls| {
+            let mut out = Vec::new();
+            events(calls, OUTSIDE, &mut out);
+            out
+        });
+        let trace = opened(&file(&cores, batch));
+        let symbols = Symbols::of_trace(&trace);
+        let find = |filter: &Filter| {
+            let mut seen = Vec::new();
+            for (core, calls) in (0..).zip(&calls) {
+                naive(filter, core, calls, OUTSIDE, None, &mut seen);
+            }
+            seen.sort_unstable();
+            seen
+        };
+        let expected = find(&filter);
+        prop_assert_eq!(&shown(&trace, &symbols, &filter, true), &expected);
+        prop_assert_eq!(&shown(&trace, &symbols, &filter, false), &expected);
+
+        let all = lines(&trace, &symbols, &filter, None);
+        let last = lines(&trace, &symbols, &filter, Some(tail));
+        let first = all.len() - tail.min(all.len() - 1);
+        prop_assert_eq!(&last[0], &all[0]);
+        prop_assert_eq!(&last[1..], &all[first..]);
+
+        let part = Report::new(&trace, &symbols, &filter).expect("a file");
+        rows_in_order(&part, &sums(&expected))?;
+        let whole = Report::new(&trace, &symbols, &Filter::default()).expect("a file");
+        let all = sums(&find(&Filter::default()));
+        rows_in_order(&whole, &all)?;
+        let mut out = Vec::new();
+        whole.write_difference(&symbols, &part, &symbols, &mut out).expect("memory");
+        differences(&String::from_utf8(out).expect("text"), &all, &sums(&expected))?;
+    }
+}
