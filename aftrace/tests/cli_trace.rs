@@ -1,5 +1,6 @@
 //! The verbs on traces: exit codes, and what they say of damage.
 
+mod fixture;
 mod kernel;
 
 use std::process::Command;
@@ -36,6 +37,7 @@ fn the_exit_code_tells_whole_from_damaged_from_foreign() {
         &["report"],
         &["graph"],
         &["info"],
+        &["symbols"],
         &["dump", "--chrome"],
         &["dump", "--folded"],
         &["dump", "--text"],
@@ -147,4 +149,36 @@ fn a_conversion_is_written_whole_or_not_at_all() {
         .map(|e| e.unwrap().file_name())
         .collect();
     assert_eq!(left.len(), 5, "{left:?}");
+}
+
+#[test]
+fn symbols_takes_a_kernel_or_a_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let whole = file(&[Core::new(1).run(4).events], 100);
+    std::fs::write(path.join("whole.aft"), &whole).unwrap();
+    let (code, out, err) = aftrace(&["symbols", "whole.aft"], path);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let all = kernel::FUNCTIONS.iter().enumerate();
+    let lines = all.map(|(index, name)| format!("{:#x} {name}\n", kernel::entry(index)));
+    assert_eq!(out, lines.collect::<String>());
+    let few = ["symbols", "whole.aft", "--short", "--filter", "*::push"];
+    let (_, out, _) = aftrace(&few, path);
+    let push = kernel::entry(2);
+    assert_eq!(out, format!("{push:#x} alloc::vec::Vec<...>::push\n"));
+    let (code, out, err) = aftrace(&["symbols", "whole.aft", "--filter", "nothing"], path);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "", "0 of 6 functions\n")
+    );
+
+    let mut kernel = fixture::Fixture::new(&[(0x40, "outer"), (0x80, "twin"), (0x80, "other")]);
+    kernel.sections = fixture::lines::sections();
+    std::fs::write(path.join("kernel"), kernel.build()).unwrap();
+    let (code, out, err) = aftrace(&["symbols", "kernel", "--location"], path);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "#0 0x40200040 outer (/src/main.rs:10)\n#1 0x40200080 other = twin\n"
+    );
 }

@@ -7,7 +7,7 @@ use aftrace::trace::file::Trace;
 use aftrace::trace::symbols::hex;
 use clap::Args;
 
-use super::select::{Input, Names};
+use super::select::verdict;
 use super::{EXIT_CODES, Outcome, at, stdout};
 
 /// Say what a trace contains: build, clock, cores, what was lost
@@ -89,12 +89,6 @@ impl Info {
             }
         }
         out.flush()?;
-        let input = Input {
-            trace: self.trace.clone(),
-            elf: None,
-            any_build: false,
-            names: Names::default(),
-        };
-        Ok(input.verdict(&trace))
+        Ok(verdict(&self.trace, &trace))
     }
 }

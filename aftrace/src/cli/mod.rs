@@ -10,7 +10,6 @@ mod embed;
 mod graph;
 mod info;
 mod machine;
-mod names;
 mod progress;
 mod record;
 mod region;
@@ -60,7 +59,6 @@ enum Task {
     Graph(graph::Graph),
     Dump(dump::Dump),
     Info(info::Info),
-    Names(names::Names),
     DumpRam(dump_ram::DumpRam),
     Attach(attach::Attach),
     Console(console::Console),
@@ -87,7 +85,6 @@ impl Arguments {
             Task::Graph(verb) => verb.run(),
             Task::Dump(verb) => verb.run(),
             Task::Info(verb) => verb.run(),
-            Task::Names(verb) => verb.run(),
             Task::DumpRam(verb) => verb.run(),
             Task::Attach(verb) => verb.run(),
             Task::Console(verb) => verb.run(),

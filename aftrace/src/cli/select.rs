@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aftrace::arguments;
@@ -134,32 +134,37 @@ impl Input {
         Ok((trace, symbols))
     }
 
-    /// Names what is damaged; the exit code says so, too.
+    /// As [`verdict`].
     pub fn verdict(&self, trace: &Trace) -> ExitCode {
-        let say = |what: String| eprintln!("aftrace: {}: {what}", self.trace.display());
-        for Damage { offset, bytes } in &trace.damage {
-            say(format!(
-                "at offset {offset} {bytes} bytes are no frame; passed over"
-            ));
-        }
-        for offset in &trace.malformed {
-            say(format!(
-                "the frame at offset {offset} does not fit its kind; passed over"
-            ));
-        }
-        for lost in &trace.lost {
-            say(match lost {
-                Lost::Frames { offset, frames } => {
-                    format!("before the frame at offset {offset} {frames} frames are missing")
-                }
-                Lost::End { offset } => {
-                    format!("the recording is cut off at offset {offset}: no END frame before it")
-                }
-            });
-        }
-        if trace.unlisted > 0 {
-            say(format!("and {} more of the same kinds", trace.unlisted));
-        }
-        ExitCode::from(if trace.is_damaged() { INCOMPLETE } else { 0 })
+        verdict(&self.trace, trace)
     }
+}
+
+/// Names what is damaged; the exit code says so, too.
+pub fn verdict(path: &Path, trace: &Trace) -> ExitCode {
+    let say = |what: String| eprintln!("aftrace: {}: {what}", path.display());
+    for Damage { offset, bytes } in &trace.damage {
+        say(format!(
+            "at offset {offset} {bytes} bytes are no frame; passed over"
+        ));
+    }
+    for offset in &trace.malformed {
+        say(format!(
+            "the frame at offset {offset} does not fit its kind; passed over"
+        ));
+    }
+    for lost in &trace.lost {
+        say(match lost {
+            Lost::Frames { offset, frames } => {
+                format!("before the frame at offset {offset} {frames} frames are missing")
+            }
+            Lost::End { offset } => {
+                format!("the recording is cut off at offset {offset}: no END frame before it")
+            }
+        });
+    }
+    if trace.unlisted > 0 {
+        say(format!("and {} more of the same kinds", trace.unlisted));
+    }
+    ExitCode::from(if trace.is_damaged() { INCOMPLETE } else { 0 })
 }

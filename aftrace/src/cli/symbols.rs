@@ -1,29 +1,51 @@
-//! Lists the callsites of a kernel.
+//! Lists the callsites of a kernel, or the functions that a trace names.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aarch64_ftrace::glob;
 use aftrace::arguments;
 use aftrace::elf::Kernel;
+use aftrace::trace::file::Trace;
+use aftrace::trace::locations::Locations;
+use aftrace::trace::replay::shorten;
+use aftrace::trace::symbols;
 use clap::Args;
 
-use super::{EXIT_CODES, Outcome, at, read};
+use super::select::verdict;
+use super::{EXIT_CODES, Outcome, at, read, stdout};
 
-/// List the callsites: address of the function, its names
+const EXAMPLES: &str = "\
+Examples:
+  aftrace symbols kernel.elf --filter 'sched::*'    what `--function 'sched::*'` of `aftrace record` would take
+  aftrace symbols kernel.elf --location             with file and line
+  aftrace symbols kernel.elf --text 0xffffff8000080000    the addresses of a kernel that runs elsewhere than linked
+  aftrace symbols trace.aft                         what a trace can be read without its kernel by
+";
+
+/// List the callsites of a kernel, or the functions that a trace names
 ///
-/// One line a callsite, in ascending order: the index that the kernel knows it by (`#INDEX` in a filter), the
-/// function's address (`0xADDR` in a filter), its names. Several names: identical functions were merged.
+/// Of a kernel, one line a callsite, in ascending order: the index that the kernel knows it by (`#INDEX` in a filter), the
+/// function's address (`0xADDR` in a filter), its names. Of a trace, one line a function that its SYMBOLS frames name, whether it
+/// was traced or not: the address that it ran at, its names. Several names, a = b: identical functions were merged.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{EXAMPLES}\n{EXIT_CODES}"))]
 pub struct Symbols {
-    /// The kernel
-    kernel: PathBuf,
-    /// Only callsites with a name that this glob matches, as a filter in the kernel would: `sched::*`, `*::drop`,
+    /// The kernel, or the trace, a .aft file
+    #[arg(value_name = "KERNEL|TRACE")]
+    file: PathBuf,
+    /// Only those with a name that this glob matches, as a filter in the kernel would: `sched::*`, `*::drop`,
     /// `alloc::vec::Vec<*>::push`, `[Ss]`, `?`, `\` before a character to take it as it is
     #[arg(long, value_name = "GLOB", value_parser = super::parse_glob)]
     filter: Option<String>,
+    /// Generic arguments as <...>
+    #[arg(long)]
+    short: bool,
+    /// With file and line of the function, by the kernel's debug information
+    #[arg(long)]
+    location: bool,
     /// Where the text of the running kernel begins (its `__ftrace_text_start`), if it was loaded elsewhere than linked: the
     /// addresses shown are then the running kernel's
     #[arg(long, value_name = "ADDRESS", value_parser = arguments::address)]
@@ -32,33 +54,89 @@ pub struct Symbols {
 
 impl Symbols {
     pub fn run(&self) -> Outcome {
-        let bytes = read(&self.kernel)?;
-        let kernel = Kernel::parse(&bytes).map_err(at(&self.kernel))?;
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let path = &self.file;
+        let mut magic = Vec::new();
+        let file = File::open(path).map_err(at(path))?;
+        file.take(4).read_to_end(&mut magic).map_err(at(path))?;
+        let trace = match magic == object::elf::ELFMAG {
+            true => None,
+            false => Some(Trace::open(path).map_err(at(path))?),
+        };
+        match trace {
+            None => self.kernel(path),
+            Some(_) if self.location || self.text.is_some() => Err(at(path)(
+                "--location and --text are for a kernel, this is a trace: leave them out, or give the kernel",
+            )
+            .into()),
+            Some(trace) => self.trace(path, &trace),
+        }
+    }
+
+    fn kernel(&self, path: &Path) -> Outcome {
+        let bytes = read(path)?;
+        let kernel = Kernel::parse(&bytes).map_err(at(path))?;
         let slide = match self.text {
-            Some(start) => kernel.slide(start).ok_or(
-                "no symbol __ftrace_text_start: --text needs ftrace.x in the linker script",
-            )?,
+            Some(start) => kernel.slide(start).ok_or_else(|| {
+                at(path)(
+                    "no symbol __ftrace_text_start: --text needs ftrace.x in the linker script",
+                )
+            })?,
             None => 0,
         };
+        let locations = match self.location {
+            true => Some(Locations::of_kernel(&kernel).map_err(at(path))?),
+            false => None,
+        };
+        let mut out = stdout();
         let mut shown = 0;
         for (index, callsite) in kernel.callsites().iter().enumerate() {
-            let paths = callsite.paths();
-            if self
-                .filter
-                .as_deref()
-                .is_some_and(|glob| !paths.iter().any(|p| glob::matches(glob, p.bytes())))
-            {
+            let Some(names) = self.names(&callsite.paths()) else {
                 continue;
-            }
+            };
             shown += 1;
-            let entry = callsite.entry().wrapping_add(slide);
-            writeln!(out, "#{index} {entry:#x} {}", paths.join(", "))?;
+            let entry = callsite.entry();
+            write!(out, "#{index} {:#x} {names}", entry.wrapping_add(slide))?;
+            match locations.as_ref().and_then(|l| l.line(entry)) {
+                Some(line) => writeln!(out, " ({line})")?,
+                None => writeln!(out)?,
+            }
         }
         out.flush()?;
-        if io::stderr().is_terminal() || shown == 0 {
-            eprintln!("{shown} of {} callsites", kernel.callsites().len());
-        }
+        count(shown, kernel.callsites().len(), "callsites");
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn trace(&self, path: &Path, trace: &Trace) -> Outcome {
+        let every = symbols::Symbols::of_trace(trace).every_name();
+        let mut out = stdout();
+        let (mut shown, mut all) = (0, 0);
+        for same in every.chunk_by(|a, b| a.address == b.address) {
+            all += 1;
+            let names: Vec<_> = same.iter().map(|symbol| symbol.name.clone()).collect();
+            if let Some(names) = self.names(&names) {
+                shown += 1;
+                writeln!(out, "{:#x} {names}", same[0].address)?;
+            }
+        }
+        out.flush()?;
+        count(shown, all, "functions");
+        Ok(verdict(path, trace))
+    }
+
+    /// The names in one, if they are wanted.
+    fn names(&self, names: &[String]) -> Option<String> {
+        let matches = |glob: &str| names.iter().any(|name| glob::matches(glob, name.bytes()));
+        let wanted = self.filter.as_deref().is_none_or(matches);
+        let all = names.join(" = ");
+        wanted.then(|| match self.short {
+            true => shorten(&all),
+            false => all,
+        })
+    }
+}
+
+fn count(shown: usize, all: usize, what: &str) {
+    if io::stderr().is_terminal() || shown == 0 {
+        eprintln!("{shown} of {all} {what}");
     }
 }
