@@ -10,6 +10,7 @@ mod persistent;
 mod reader;
 mod snapshot;
 mod stream;
+mod sums;
 mod survivor;
 mod switch;
 mod tasks;

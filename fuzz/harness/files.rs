@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _, Write as _};
 
 use aarch64_ftrace::trace::{FRAME_HEAD_BYTES, Frame};
+use aftrace::trace::added::{self, AddedError};
 use aftrace::trace::calls::{Calls, Step};
 use aftrace::trace::dump::{chrome, folded};
 use aftrace::trace::file::Trace;
@@ -158,6 +159,16 @@ fn convert(trace: &Trace, filter: &Filter) -> io::Result<()> {
     let report = Report::new(trace, &symbols, filter)?;
     report.write(&symbols, Key::Total, &mut out)?;
     report.write_difference(&symbols, &report, &symbols, &mut out)?;
+    for shown in [
+        added::write_profile(trace, &symbols, filter, Key::Total, &mut out),
+        added::write_coverage(trace, &symbols, filter, &mut out),
+    ] {
+        // Without any there is nothing to show, which is said.
+        match shown {
+            Ok(()) | Err(AddedError::None(..)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
     let style = Style {
         tail: Some(3),
         timestamps: true,

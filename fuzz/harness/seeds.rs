@@ -14,6 +14,7 @@ use super::fixture::{Fixture, TEXT, lines};
 const REGION: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.region");
 const FILE: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.aft");
 const ARGUMENTS: &[u8] = include_bytes!("../../aftrace/tests/golden/arguments.aft");
+const ADDED: &[u8] = include_bytes!("../../aftrace/tests/golden/added.aft");
 const SERIAL: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.serial");
 
 const FUNCTIONS: [(u64, &str); 5] = [
@@ -180,7 +181,7 @@ pub fn files() -> Vec<Vec<u8>> {
         out.frame(kind, core, payload)
             .expect("writing memory does not fail");
     }
-    vec![FILE.to_vec(), bytes, ARGUMENTS.to_vec()]
+    vec![FILE.to_vec(), bytes, ARGUMENTS.to_vec(), ADDED.to_vec()]
 }
 
 /// Frames: each of the recorders' files begins with one.

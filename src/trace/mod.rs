@@ -8,6 +8,7 @@ mod crc;
 mod frame;
 mod header;
 mod region;
+mod sums;
 
 pub use cobs::{CobsEncoder, cobs_decode};
 pub use control::{Control, control_crc};
@@ -18,6 +19,9 @@ pub use frame::{
 };
 pub use header::{BUILD_ID_BYTES, FLAG_SURVIVES, Header, HeaderError};
 pub use region::{Region, RegionError, Ring};
+pub use sums::{
+    COVERAGE_ENTRY_BYTES, PROFILE_ENTRY_BYTES, ProfileEntry, coverage_entries, profile_entries,
+};
 
 /// Bytes of one event: two 64-bit words.
 pub const EVENT_BYTES: u64 = 16;

@@ -1,5 +1,6 @@
 //! Says what a trace contains.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -51,6 +52,15 @@ impl Info {
             trace.symbols.len(),
             trace.tasks.len()
         )?;
+        let added = &trace.added;
+        if !added.profile.is_empty() || added.coverage.is_some() {
+            let covered = added.coverage.as_ref().map_or(0, BTreeSet::len);
+            writeln!(
+                out,
+                "added up    {} lines of a profile, {covered} functions of a coverage (aftrace report --profile, --coverage)",
+                added.profile.len()
+            )?;
+        }
         match trace.end {
             Some((ticks, reason)) => {
                 const REASONS: [&str; 5] = [

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use aftrace::trace::added::{write_coverage, write_profile};
 use aftrace::trace::report::{self, Key};
 use clap::Args;
 
@@ -26,16 +27,30 @@ pub struct Report {
     /// Show what this trace has more (+) or less (-), the largest change of TOTAL first
     #[arg(long, value_name = "NEWER")]
     diff: Option<PathBuf>,
+    /// Show the profile that the kernel has added up itself, without a log: a line for each function and core. Of the choices
+    /// --filter, --notrace and --core count, by the function's own name
+    #[arg(long, conflicts_with_all = ["diff", "coverage"])]
+    profile: bool,
+    /// Show which functions have been called, as the kernel has noted it; choices as for --profile, without --core
+    #[arg(long, conflicts_with_all = ["diff", "sort"])]
+    coverage: bool,
 }
 
 impl Report {
     pub fn run(&self) -> Outcome {
         let (trace, symbols) = self.input.open(Writes::Files)?;
-        let report = report::Report::new(
-            &trace,
-            &symbols,
-            &self.select.filter(trace.header.frequency),
-        )?;
+        let filter = self.select.filter(trace.header.frequency);
+        if self.profile || self.coverage {
+            // Damage is named also where nothing is left to show.
+            let verdict = self.input.verdict(&trace);
+            if self.profile {
+                write_profile(&trace, &symbols, &filter, self.sort, stdout())?;
+            } else {
+                write_coverage(&trace, &symbols, &filter, stdout())?;
+            }
+            return Ok(verdict);
+        }
+        let report = report::Report::new(&trace, &symbols, &filter)?;
         let Some(newer) = &self.diff else {
             report.write(&symbols, self.sort, stdout())?;
             return Ok(self.input.verdict(&trace));

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::added::Added;
 use super::play::{Cursor, Events};
 use super::stream::{Damage, Frame, Piece, Reader, u32_at, u64_at};
 use aarch64_ftrace::trace::{
@@ -130,6 +131,8 @@ pub struct Trace {
     pub end: Option<(u64, u32)>,
     /// Headers that differ from the first: several boots in one file.
     pub other_headers: u64,
+    /// The profile and the coverage that the kernel has added up itself.
+    pub added: Added,
 }
 
 impl Trace {
@@ -163,6 +166,7 @@ impl Trace {
             bytes: file.metadata()?.len(),
             end: None,
             other_headers: 0,
+            added: Added::default(),
         };
         let mut reader = Reader::new(file);
         let mut numbers = Numbers::default();
@@ -276,7 +280,9 @@ impl Trace {
                 let payload = payload.get(..16)?;
                 self.end = Some((u64_at(payload, 0), u32_at(payload, 8)));
             }
-            FrameKind::Profile | FrameKind::Coverage | FrameKind::Console => {}
+            FrameKind::Profile => self.added.take_profile(core, payload)?,
+            FrameKind::Coverage => self.added.take_coverage(payload)?,
+            FrameKind::Console => {}
         }
         Some(())
     }

@@ -1,9 +1,10 @@
 //! Traces: read, paired up to calls, shown, converted (docs/trace-format.md).
 //!
 //! [`stream`] finds frames and damage; [`mod@file`] indexes a file and gives its events in order; [`calls`] makes calls of them, [`brackets`] whole ones;
-//! [`symbols`] has the names, [`locations`] their source, [`paths`] who called whom. What is made of that: [`replay`], [`report`], [`graph`], [`text`], [`dump`]. [`ram`] and [`uart`] make frames
+//! [`symbols`] has the names, [`locations`] their source, [`paths`] who called whom. What is made of that: [`replay`], [`report`], [`added`], [`graph`], [`text`], [`dump`]. [`ram`] and [`uart`] make frames
 //! of a memory image and of a console.
 
+pub mod added;
 pub mod brackets;
 pub mod calls;
 pub mod dump;
