@@ -4,12 +4,14 @@
 mod make;
 mod measure;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::statvfs::statvfs;
 
 use measure::Measured;
 pub use measure::as_parent;
@@ -24,7 +26,7 @@ use crate::ui::{heading, say, took};
 /// What `cargo xtask scale` is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Events of the trace, 16 bytes each. Converted files are up to five times as large, one at a time.
+    /// Events of the trace, 16 bytes each. What they are converted to takes up to three times as much, one file at a time.
     #[arg(long, default_value_t = 20_000_000)]
     events: u64,
     /// A folder with room for the files, which are removed at the end.
@@ -38,11 +40,12 @@ const MIB: u64 = 1 << 20;
 const TRACE: &str = "scale.aft";
 const OUTPUT: &str = "output";
 /// What is measured of aftrace. OUTPUT is a file or folder.
-const VERBS: [&[&str]; 14] = [
+const VERBS: [&[&str]; 15] = [
     &["info", TRACE],
     &["replay", TRACE],
     &["replay", "--time-filter", "20us", TRACE],
     &["report", TRACE],
+    &["graph", TRACE],
     &["dump", TRACE, "--text=function"],
     &["dump", TRACE, "--text=function_graph"],
     &["dump", TRACE, "--chrome"],
@@ -54,19 +57,34 @@ const VERBS: [&[&str]; 14] = [
     &["dump", TRACE, "--trace-dat", OUTPUT],
     &["dump", TRACE, "--uftrace", OUTPUT],
 ];
-/// Other programs: what is read, the program, its arguments.
-const OTHERS: [(&str, &str, &[&str]); 3] = [
-    ("--trace-dat", "trace-cmd", &["report", OUTPUT]),
-    (
-        "--uftrace",
-        "uftrace",
-        &["--no-pager", "replay", "-d", OUTPUT],
-    ),
-    (
-        "--uftrace",
-        "uftrace",
-        &["--no-pager", "report", "-d", OUTPUT],
-    ),
+/// Another program, and what of aftrace does the same.
+struct Other {
+    /// Made of the trace for it.
+    format: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    beside: &'static str,
+}
+
+const OTHERS: [Other; 3] = [
+    Other {
+        format: "--trace-dat",
+        program: "trace-cmd",
+        arguments: &["report", OUTPUT],
+        beside: "dump scale.aft --text=function_graph",
+    },
+    Other {
+        format: "--uftrace",
+        program: "uftrace",
+        arguments: &["--no-pager", "replay", "-d", OUTPUT],
+        beside: "replay scale.aft",
+    },
+    Other {
+        format: "--uftrace",
+        program: "uftrace",
+        arguments: &["--no-pager", "report", "-d", OUTPUT],
+        beside: "report scale.aft",
+    },
 ];
 
 /// A trace, and what works on it.
@@ -83,6 +101,7 @@ struct Scale {
 pub fn run(options: &Options) -> Result<()> {
     heading("scale");
     let program = build(&["--release"])?;
+    ensure_room(&options.scratch, options.events)?;
     let scale = Scale::make(program, options.events, &options.scratch)?;
     let wanted = |line: &str| {
         options
@@ -91,29 +110,66 @@ pub fn run(options: &Options) -> Result<()> {
             .is_none_or(|name| line.contains(name))
     };
     let mut tally = Tally::default();
+    let mut own = BTreeMap::new();
+    let mut ratios = Vec::new();
     say(HEADINGS);
     for verb in VERBS {
         let line = verb.join(" ");
         if wanted(&line) {
             let measured = scale.aftrace(verb)?;
             scale.say(verb, &format!("aftrace {line}"), &measured)?;
+            own.insert(line, measured);
         }
-        for (_, program, arguments) in OTHERS.iter().filter(|other| verb.contains(&other.0)) {
-            let line = format!("{program} {}", arguments.join(" "));
+        for other in OTHERS.iter().filter(|other| verb.contains(&other.format)) {
+            let line = format!("{} {}", other.program, other.arguments.join(" "));
             if !wanted(&line) {
                 continue;
             }
             if !scale.output(verb).exists() {
                 scale.aftrace(verb)?;
             }
-            match scale.other(verb, program, arguments) {
-                Ok(measured) => scale.say(verb, &line, &measured)?,
+            match scale.other(verb, other.program, other.arguments) {
+                Ok(measured) => {
+                    scale.say(verb, &line, &measured)?;
+                    let beside = own.get(other.beside);
+                    ratios.extend(beside.map(|own| ratio(other.beside, own, &line, &measured)));
+                }
                 Err(error) => tally.skip(line, format!("{error:#}")),
             }
         }
         scale.clear(verb)?;
     }
+    for ratio in ratios {
+        say(ratio);
+    }
     tally.close();
+    Ok(())
+}
+
+/// How aftrace stands to another program that does the same.
+fn ratio(own: &str, measured: &Measured, other: &str, others: &Measured) -> String {
+    format!(
+        "{:.2} times the events a second, {:.3} times the memory: aftrace {own}, beside {other}",
+        others.busy.as_secs_f64() / measured.busy.as_secs_f64(),
+        measured.peak as f64 / others.peak as f64,
+    )
+}
+
+/// The trace, and the largest of what it is converted to, in bytes for each event.
+const ROOM: u64 = 16 + 48;
+
+/// Says so before the disk is full, and all others' work fails.
+fn ensure_room(folder: &Path, events: u64) -> Result<()> {
+    let disk = statvfs(folder).with_context(|| folder.display().to_string())?;
+    let free = disk.blocks_available() * disk.fragment_size();
+    let needed = events * ROOM;
+    ensure!(
+        free >= needed,
+        "{} has {} MiB free, {events} events need {}: choose another --scratch or fewer --events",
+        folder.display(),
+        free / MIB,
+        needed / MIB
+    );
     Ok(())
 }
 
