@@ -10,7 +10,9 @@ use crate::kernel::{Profile, Target};
 use crate::qemu::Machine;
 use crate::setup::rust::Way;
 use crate::ui::say;
-use crate::{bench, board, cycles, demo, emu_check, fuzz, litmus, scale, setup, test, ui};
+use crate::{
+    bench, board, cycles, demo, emu_check, fuzz, litmus, pictures, scale, setup, test, ui,
+};
 
 /// Set-up, demo, test and bench of aarch64-ftrace. Each command does the set-up it needs.
 #[derive(Parser)]
@@ -61,6 +63,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Measure aftrace on a large trace, beside uftrace and trace-cmd: events a second, and the most memory held.
     Scale(scale::Options),
+    /// Make the README's pictures anew: the demo kernel's boot, recorded and drawn.
+    Pictures,
     /// Run every check; the last line counts them.
     Test(test::Options),
     /// Boot one kernel with this terminal as its console.
@@ -123,6 +127,7 @@ impl Cli {
             Task::Cycles => cycles::run(&setup::ready(self.way)?),
             Task::Litmus { name } => litmus::run(name.as_deref()),
             Task::Fuzz(options) => fuzz::run(&options),
+            Task::Pictures => pictures::run(&setup::ready(self.way)?),
             Task::Scale(options) => scale::run(&options),
             Task::Test(options) => test::run(&setup::ready(self.way)?, &options),
             Task::Run(run) => {

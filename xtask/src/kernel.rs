@@ -319,6 +319,19 @@ pub fn groups(packages: &[Package]) -> Vec<Vec<&Package>> {
     groups
 }
 
+/// Builds `aftrace`.
+///
+/// # Errors
+/// When its build fails.
+pub fn program() -> Result<PathBuf> {
+    let mut cargo = host_cargo();
+    cargo.args(["build", "-q", "-p", "aftrace", "--message-format=json"]);
+    let messages = proc::text_of(&mut cargo, BUILD_LIMIT)?;
+    let built = executables(&messages);
+    let (_, program) = built.into_iter().next().context("no command was built")?;
+    Ok(repo().join(program))
+}
+
 /// cargo for host crates: the one that xtask was started with.
 #[must_use]
 pub fn host_cargo() -> Command {

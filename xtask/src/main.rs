@@ -11,6 +11,7 @@ mod fuzz;
 mod guests;
 mod kernel;
 mod litmus;
+mod pictures;
 mod proc;
 mod qemu;
 mod scale;

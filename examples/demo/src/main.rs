@@ -26,6 +26,8 @@ use virt::{irq, println};
 virt::entry!(main);
 // A debug build has some 17,000 functions.
 aarch64_ftrace::reserve_names!(320 * 1024);
+// What `aftrace record` has traced from boot on.
+aarch64_ftrace::reserve_boot_config!(1024);
 
 /// The packer builds its tables on the stack before it boxes them, several times over in a debug build.
 const SHELL_STACK_BYTES: usize = 4 * 1024 * 1024;
@@ -44,6 +46,14 @@ fn main() -> Result<(), Error> {
         println!("no flight recorder: {error}");
     }
     sched::start();
+    match FTRACE_BOOT_CONFIG.config() {
+        Ok(config) => {
+            if let Err(error) = tracing::boot(&config) {
+                println!("not traced from boot on: {error}");
+            }
+        }
+        Err(error) => println!("boot configuration: {error}"),
+    }
     sched::spawn("shell", SHELL_STACK_BYTES, shell::run);
     tasks::start();
     input::start();

@@ -5,7 +5,7 @@ mod boots;
 mod claims;
 mod command;
 mod host;
-mod readers;
+pub mod readers;
 mod sessions;
 
 use std::sync::Mutex;

@@ -6,6 +6,7 @@ pub mod ring;
 pub mod send;
 
 use crate::sched;
+use aarch64_ftrace::bootconfig::BootConfig;
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
 use aarch64_ftrace::{
     AliasError, Applied, CounterLine, Cover, Error, Filter, Fregs, Ftrace, GraphOptions, Mode, Ops,
@@ -80,6 +81,17 @@ pub fn start_recorder() -> Result<(), RecordError> {
     virt::on_panic(|out| {
         let _ = RECORDER.dump_on_panic(out, LAST_EVENTS);
     });
+    Ok(())
+}
+
+/// Records what the boot configuration says; an empty one says nothing. The boot task has its return stack by then.
+///
+/// # Errors
+///
+/// Those of [`Recorder::boot`].
+pub fn boot(config: &BootConfig<'_>) -> Result<(), RecordError> {
+    let booted = RECORDER.boot(config)?;
+    TASKS.fetch_or(booted.graph.is_some(), Ordering::Relaxed);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use self::live::Live;
 use super::Tally;
 use crate::kernel::{self, Kernel, Profile, Target};
 use crate::proc::{self, Captured};
-use crate::setup::{Ready, repo};
+use crate::setup::Ready;
 use crate::ui::heading;
 
 /// The command takes no longer than this.
@@ -86,18 +86,13 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
 
 impl Subject {
     fn build(ready: &Ready) -> Result<Self> {
-        let mut cargo = kernel::host_cargo();
-        cargo.args(["build", "-q", "-p", "aftrace", "--message-format=json"]);
-        let messages = proc::text_of(&mut cargo, kernel::BUILD_LIMIT)?;
-        let built = kernel::executables(&messages);
-        let (_, program) = built.into_iter().next().context("no command was built")?;
         let kernel = |package, name| -> Result<Kernel> {
             let (target, profile) = (Target::Softfloat, Profile::Release);
             let built = kernel::build(&ready.toolchain, &[package], Some(name), target, profile)?;
             built.into_iter().next().context("nothing was built")
         };
         Ok(Self {
-            program: repo().join(program),
+            program: kernel::program()?,
             kernel: kernel("guest", GUEST)?,
             other: kernel("hello", "hello")?,
             boot: kernel("guest", BOOT)?,

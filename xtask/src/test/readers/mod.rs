@@ -4,7 +4,7 @@
 mod babeltrace;
 mod cores;
 mod facts;
-mod perfetto;
+pub mod perfetto;
 mod real;
 mod trace_cmd;
 mod uftrace;
@@ -12,13 +12,14 @@ mod uftrace;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use self::facts::Sample;
 use super::Tally;
 use crate::setup::tools::{Debian, Tool};
-use crate::setup::{Ready, setup_dir};
+use crate::setup::{Ready, repo, setup_dir};
 use crate::ui::heading;
+use crate::{kernel, pictures};
 
 /// Each reader on each trace.
 pub fn check(tally: &mut Tally, ready: &Ready) {
@@ -59,6 +60,30 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
         }
     }
     perfetto::check(tally, &samples, &folder);
+    match perfetto::engine(&folder) {
+        Ok(_) => tally.step("the README's pictures are made", || pictures(ready)),
+        Err(error) => tally.skip("the README's pictures", format!("{error:#}")),
+    }
+}
+
+/// They are made by the commands that the README gives, show what it says, and stand in it.
+fn pictures(ready: &Ready) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    pictures::make(ready, &kernel::program()?, folder.path())?;
+    let readme = fs::read_to_string(repo().join("README.md"))?;
+    for name in [pictures::FLAMEGRAPH, pictures::TIMELINE] {
+        let drawn = fs::read_to_string(folder.path().join(name))?;
+        for function in ["demo::tasks::start", "demo::input::start", "demo::disk::"] {
+            ensure!(drawn.contains(function), "{name} does not show {function}");
+        }
+        let shown = format!("docs/pictures/{name}");
+        let there = repo().join(&shown).is_file() && readme.contains(&shown);
+        ensure!(there, "{shown} is not there, or not in the README");
+    }
+    for told in pictures::RECORDED.iter().chain(&pictures::LEFT_OUT) {
+        ensure!(readme.contains(told), "the README's command has no {told}");
+    }
+    Ok(())
 }
 
 type Reader = (

@@ -94,7 +94,7 @@ pub fn check(tally: &mut Tally, samples: &[Sample], folder: &Path) {
             format.write(sample, &path)?;
             paths.push(path);
         }
-        answers = ask(&engine, &paths)?;
+        answers = ask(&engine, &paths, &QUERIES)?;
         Ok(())
     });
     for ((format, sample), rows) in pairs().zip(answers.chunks(QUERIES.len())) {
@@ -104,7 +104,10 @@ pub fn check(tally: &mut Tally, samples: &[Sample], folder: &Path) {
 }
 
 /// The folder of the engine, fetched where it is not there yet.
-fn engine(folder: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// There is no Node that is new enough, or nothing to fetch it from.
+pub fn engine(folder: &Path) -> Result<PathBuf> {
     let node = proc::text_of(Command::new("node").arg("--version"), LIMIT)
         .context("Node is not in PATH")?;
     let major = node
@@ -174,7 +177,10 @@ fn engine(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Rows of each query on each file.
-fn ask(engine: &Path, paths: &[PathBuf]) -> Result<Vec<Vec<Value>>> {
+///
+/// # Errors
+/// Those of Node and of the engine.
+pub fn ask(engine: &Path, paths: &[PathBuf], queries: &[&str]) -> Result<Vec<Vec<Value>>> {
     let script = engine.join("aftrace-readers.js");
     fs::write(&script, ENGINE)?;
     let mut node = Command::new("node");
@@ -182,14 +188,14 @@ fn ask(engine: &Path, paths: &[PathBuf]) -> Result<Vec<Vec<Value>>> {
         .arg(engine)
         .args(paths)
         .arg("--")
-        .args(QUERIES);
+        .args(queries);
     let text = proc::text_of(&mut node, LIMIT)?;
     let answers = text
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<Vec<_>, _>>()?;
     ensure!(
-        answers.len() == paths.len() * QUERIES.len(),
+        answers.len() == paths.len() * queries.len(),
         "{} answers",
         answers.len()
     );
