@@ -25,7 +25,7 @@ const NAMES: &str = "ftrace_names";
 #[non_exhaustive]
 pub enum ElfError {
     /// Not ELF, or damaged.
-    #[error("not a readable 64-bit ELF file: {0}")]
+    #[error("not a readable 64-bit ELF file: {0}: give the kernel that the linker wrote")]
     Object(#[from] object::Error),
     /// ELF for another machine.
     #[error("ELF machine {machine}, AArch64 is {expected}: give the kernel, not a program of the host", expected = object::elf::EM_AARCH64.0)]

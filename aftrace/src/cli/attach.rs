@@ -11,7 +11,12 @@ use aftrace::gdb::{Client, GdbError, Memory};
 use clap::Args;
 
 use super::region::Wanted;
-use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
+use super::{INCOMPLETE, Outcome, at, manual, read};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace attach :1234 --elf kernel.elf -o hung.aft",
+    "aftrace attach :1234 --physical --memory 0x40000000+256M    # whatever the core maps",
+];
 
 /// Read the trace of a target through a stub for GDB, whatever the state of the kernel
 ///
@@ -21,7 +26,7 @@ use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
 /// them: regions in its own .bss or .data are found there. A core that has lost its mapping, or a region elsewhere, wants
 /// `--physical --memory 0x40000000+256M`.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Attach {
     /// Where the stub listens: [HOST]:PORT
     stub: String,

@@ -8,7 +8,10 @@ use aftrace::check::check;
 use aftrace::elf::Kernel;
 use clap::Args;
 
-use super::{EXIT_CODES, Outcome, at, read};
+use super::{Outcome, at, manual, read};
+
+const EXAMPLES: &[&str] =
+    &["aftrace check kernel.elf    # in the kernel's own tests: exit code 0 is the proof"];
 
 /// Prove from the ELF file that the tracer's own code is never traced
 ///
@@ -17,7 +20,7 @@ use super::{EXIT_CODES, Outcome, at, read};
 /// `__ftrace_notrace_start` and `__ftrace_notrace_end`, where the kernel rejects it. Each one outside is listed as a
 /// VIOLATION, and the exit code is 1. Also listed: functions of others that the linker took along by their symbol.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Check {
     /// The kernel
     kernel: PathBuf,

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _};
 
-use super::{Arguments, EXIT_CODES, Outcome};
+use super::{Arguments, Outcome, manual};
+
+const EXAMPLES: &[&str] = &["aftrace completions bash"];
 
 /// Print completions for a shell: aftrace completions bash > /etc/bash_completion.d/aftrace
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Completions {
     /// The shell
     shell: clap_complete::Shell,

@@ -8,13 +8,15 @@ use std::process::ExitCode;
 use aftrace::trace::uart::{self, Output};
 use clap::Args;
 
-use super::{EXIT_CODES, FAILED, INCOMPLETE, Outcome, at, stdout};
+use super::{FAILED, INCOMPLETE, Outcome, at, manual, stdout};
+
+const EXAMPLES: &[&str] = &["aftrace console serial.log -o trace.aft"];
 
 /// Take the trace out of a recorded console
 ///
 /// Prints the text in between.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Console {
     /// What came over the serial line, byte for byte
     console: PathBuf,

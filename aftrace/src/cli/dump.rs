@@ -12,13 +12,20 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Writes;
 use super::select::{Input, Select};
-use super::{EXIT_CODES, Outcome, at, stdout};
+use super::{Outcome, at, manual, stdout};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace dump trace.aft --perfetto trace.pftrace    # for ui.perfetto.dev",
+    "aftrace dump trace.aft --chrome    # JSON, to standard output",
+    "aftrace dump trace.aft --flamegraph out.svg -F 'fs::*'",
+    "aftrace dump trace.aft --text=function --short",
+];
 
 /// Convert a trace to another program's format
 ///
 /// What is shown of names (--short, --location, --inlined, --aliases) is for --text, --folded and --flamegraph: other programs have their own ways.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Dump {
     #[command(flatten)]
     input: Input,

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::region::Wanted;
-use super::{EXIT_CODES, Outcome, at};
+use super::{Outcome, at, manual};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace dump-ram ram.img --elf kernel.elf -o hung.aft    # in QEMU's monitor: pmemsave 0x40000000 0x10000000 ram.img",
+];
 
 /// Find the trace in a raw memory image, whatever the state of the kernel
 ///
 /// The image is what QEMU's `pmemsave`, a debugger or /dev/mem gives. Regions are found by their header, at multiples of 4096
 /// bytes; slots that were not completely written are counted and left out.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct DumpRam {
     /// The image
     image: PathBuf,

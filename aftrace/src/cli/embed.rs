@@ -7,7 +7,11 @@ use std::process::ExitCode;
 use aftrace::embed::{EmbedError, embed_file};
 use clap::Args;
 
-use super::{EXIT_CODES, Outcome, at};
+use super::{Outcome, at, manual};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace embed kernel.elf    # after each link; says how many names, and how much of the space they take",
+];
 
 /// Write the names of all callsites into the kernel
 ///
@@ -16,7 +20,7 @@ use super::{EXIT_CODES, Outcome, at};
 /// again changes nothing. When the space is too small, the message says how much is needed, and the kernel stays
 /// as it was.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Embed {
     /// The kernel, changed in place
     kernel: PathBuf,

@@ -6,7 +6,12 @@ use clap::Args;
 
 use super::progress::Writes;
 use super::select::{Input, Select};
-use super::{EXIT_CODES, Outcome, stdout};
+use super::{Outcome, manual, stdout};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace graph trace.aft -D 4 --short",
+    "aftrace graph trace.aft 'fs::open' --backtraces 3    # who calls it, and what it calls",
+];
 
 /// Show who called whom, with calls and times of each path
 ///
@@ -14,7 +19,7 @@ use super::{EXIT_CODES, Outcome, stdout};
 /// not. With FUNCTION: first the backtraces of its outermost calls, then what is called in them, whoever made them. Of FUNCTION events,
 /// which have no duration, calls are counted below the caller. Calls that had not returned are counted in brackets, and nowhere else.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Graph {
     #[command(flatten)]
     input: Input,

@@ -9,11 +9,13 @@ use aftrace::trace::symbols::hex;
 use clap::Args;
 
 use super::select::verdict;
-use super::{EXIT_CODES, Outcome, at, stdout};
+use super::{Outcome, at, manual, stdout};
+
+const EXAMPLES: &[&str] = &["aftrace info trace.aft    # which build, which cores, what was lost"];
 
 /// Say what a trace contains: build, clock, cores, what was lost
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Info {
     /// The trace, a .aft file
     trace: PathBuf,

@@ -37,6 +37,11 @@ Exit codes:
   130  `run`, `record`: Ctrl-C; what `record` had by then is in the trace
   `run` and `record` exit with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
 
+/// What stands below a verb's options.
+fn manual(examples: &[&str]) -> String {
+    format!("Examples:\n  {}\n\n{EXIT_CODES}", examples.join("\n  "))
+}
+
 /// The host side of aarch64-ftrace: names for the callsites of a kernel, proof that the tracer is never traced, and the traces
 ///
 /// KERNEL is the ELF file that the linker wrote, with its symbols.
@@ -107,4 +112,41 @@ fn at<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> String {
 
 fn stdout() -> BufWriter<io::StdoutLock<'static>> {
     BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// The words of a line as a shell would have them, up to a comment.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.split(" #").next().unwrap_or_default();
+        let quoted = line.split('\'').enumerate();
+        let words = quoted.flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        words.collect()
+    }
+
+    #[test]
+    fn each_verb_has_examples_that_it_takes() {
+        let mut verbs = 0;
+        for verb in Arguments::command().get_subcommands() {
+            verbs += 1;
+            let help = verb.get_after_help().expect("a manual").to_string();
+            assert!(help.ends_with(EXIT_CODES), "{}", verb.get_name());
+            let start = format!("  aftrace {} ", verb.get_name());
+            let examples = help.lines().filter(|line| line.starts_with(&start));
+            let taken = examples.map(|line| Arguments::try_parse_from(words(line)));
+            let taken = taken.collect::<Result<Vec<_>, _>>();
+            assert!(
+                !taken.expect("an example").is_empty(),
+                "{}",
+                verb.get_name()
+            );
+        }
+        assert!(verbs > 10, "{verbs} verbs");
+    }
 }

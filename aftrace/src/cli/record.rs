@@ -17,7 +17,12 @@ use clap::Args;
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
 use super::region::Wanted;
-use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
+use super::{INCOMPLETE, Outcome, at, manual, read};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace record kernel.elf --function 'sched::*' --graph 'fs::*' -o boot.aft",
+    "aftrace record kernel.elf --graph '*' --notrace 'fmt::*' --time 10 -- -smp 4    # a kernel that does not end by itself",
+];
 
 /// Boot a kernel in QEMU that is traced from its boot on, and write the trace
 ///
@@ -26,7 +31,7 @@ use super::{EXIT_CODES, INCOMPLETE, Outcome, at, read};
 /// When QEMU has ended (the kernel has left, Ctrl-C, --time), the rings are read out of its memory: the kernel need not
 /// send anything, and may hang.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Record {
     #[command(flatten)]
     guest: Guest,

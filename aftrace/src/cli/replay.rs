@@ -5,7 +5,13 @@ use clap::Args;
 
 use super::progress::Writes;
 use super::select::{Input, Select};
-use super::{EXIT_CODES, Outcome, stdout};
+use super::{Outcome, manual, stdout};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace replay trace.aft --tail 30    # how it ended",
+    "aftrace replay trace.aft -F 'fs::*' -D 3 -t 10us    # what fs does, three levels deep, from 10 microseconds on",
+    "aftrace replay trace.aft --elf kernel.elf --location --inlined --core 0,2",
+];
 
 /// Show the calls of a trace, with durations
 ///
@@ -13,7 +19,7 @@ use super::{EXIT_CODES, Outcome, stdout};
 /// from the trace, switches of tasks, triggers and stacks stand between in comments. FUNCTION events have no duration: they
 /// are shown with their caller.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Replay {
     #[command(flatten)]
     input: Input,

@@ -8,14 +8,20 @@ use clap::Args;
 
 use super::progress::Writes;
 use super::select::{Input, Select};
-use super::{EXIT_CODES, Outcome, stdout};
+use super::{Outcome, manual, stdout};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace report trace.aft -s self    # where the time goes",
+    "aftrace report before.aft --diff after.aft    # what has changed",
+    "aftrace report trace.aft -N 'sched::*' -r 1.5~2.25",
+];
 
 /// Add up calls and times of each function
 ///
 /// TOTAL includes the traced functions that a function calls, SELF does not. Recursive calls count in TOTAL of their outer calls
 /// too. P50 and P99 are exact to one part in 64. Calls that had not returned are counted in brackets, and nowhere else.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Report {
     #[command(flatten)]
     input: Input,

@@ -14,7 +14,13 @@ use clap::Args;
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
 use super::select::Names;
-use super::{EXIT_CODES, Outcome, at, read};
+use super::{Outcome, at, manual, read};
+
+const EXAMPLES: &[&str] = &[
+    "aftrace run kernel.elf -- -smp 4 -cpu cortex-a72    # QEMU's arguments behind the kernel",
+    "aftrace run --location kernel.elf    # events with file and line",
+    "aftrace run -o run.aft kernel.elf    # frames to a file",
+];
 
 /// Embed the names, then boot the kernel in QEMU
 ///
@@ -27,7 +33,7 @@ use super::{EXIT_CODES, Outcome, at, read};
 ///
 /// As cargo's runner: `runner = "aftrace run"` in .cargo/config.toml, then `cargo run -- -smp 4`.
 #[derive(Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Run {
     #[command(flatten)]
     guest: Guest,

@@ -15,15 +15,14 @@ use aftrace::trace::symbols;
 use clap::Args;
 
 use super::select::verdict;
-use super::{EXIT_CODES, Outcome, at, read, stdout};
+use super::{Outcome, at, manual, read, stdout};
 
-const EXAMPLES: &str = "\
-Examples:
-  aftrace symbols kernel.elf --filter 'sched::*'    what `--function 'sched::*'` of `aftrace record` would take
-  aftrace symbols kernel.elf --location             with file and line
-  aftrace symbols kernel.elf --text 0xffffff8000080000    the addresses of a kernel that runs elsewhere than linked
-  aftrace symbols trace.aft                         what a trace can be read without its kernel by
-";
+const EXAMPLES: &[&str] = &[
+    "aftrace symbols kernel.elf --filter 'sched::*'    # what a filter of the kernel would take",
+    "aftrace symbols kernel.elf --location",
+    "aftrace symbols kernel.elf --text 0xffffff8000080000    # of a kernel that runs elsewhere than linked",
+    "aftrace symbols trace.aft    # by which names a trace can be read without its kernel",
+];
 
 /// List the callsites of a kernel, or the functions that a trace names
 ///
@@ -31,7 +30,7 @@ Examples:
 /// function's address (`0xADDR` in a filter), its names. Of a trace, one line a function that its SYMBOLS frames name, whether it
 /// was traced or not: the address that it ran at, its names. Several names, a = b: identical functions were merged.
 #[derive(Args)]
-#[command(after_help = format!("{EXAMPLES}\n{EXIT_CODES}"))]
+#[command(after_help = manual(EXAMPLES))]
 pub struct Symbols {
     /// The kernel, or the trace, a .aft file
     #[arg(value_name = "KERNEL|TRACE")]
