@@ -64,6 +64,12 @@ const TARGETS: &[(&str, Harness, Seeds)] = &[
     ("insn", library::insn, seeds::words),
     ("names", library::names, seeds::names),
     ("planted", planted::planted, Vec::new),
+    #[cfg(fuzzing)]
+    (
+        "prologue",
+        aarch64_ftrace::fuzz::prologue,
+        aarch64_ftrace::fuzz::prologue_seeds,
+    ),
     ("ram", files::ram, seeds::images),
     ("region", trace::region, seeds::regions),
     ("stream", files::stream, seeds::files),

@@ -1,10 +1,11 @@
-//! Fuzz harness of the parsers that are not public: the records section and filters. `cargo test` calls it, and so does fuzz/.
+//! Fuzz harness of the parsers that are not public: the records section, filters, and the prologues of functions. `cargo test` calls it, and so does fuzz/.
 //!
 //! Each function panics where a promise is broken, and says whether anything was accepted.
 
 use crate::filter::{Filter, MAX_PATTERNS, What};
 use crate::glob;
 use crate::insn::Insn;
+use crate::prologue::Frame;
 use crate::table::{Table, TextRanges};
 use crate::text::ReadText;
 use std::boxed::Box;
@@ -165,5 +166,47 @@ pub fn filter(data: &[u8]) -> bool {
             }
         }
     }
+    true
+}
+
+/// Inputs of [`prologue`]: a frame record alone, one within a frame, and a frame that a loop touches page by page.
+pub fn prologue_seeds() -> Vec<Vec<u8>> {
+    let prologues: [&[u32]; 4] = [
+        // stp x29, x30, [sp, #-16]!; mov x29, sp; ret
+        &[0xa9bf_7bfd, 0x9100_03fd, 0xd65f_03c0],
+        // sub sp, sp, #64; stp x29, x30, [sp, #48]; add x29, sp, #48
+        &[0xd101_03ff, 0xa903_7bfd, 0x9100_c3fd],
+        // stp, mov; sub x9, sp, #16, lsl #12; then sub sp, sp, #1, lsl #12; cmp sp, x9; b.ne to the sub
+        &[
+            0xa9bf_7bfd,
+            0x9100_03fd,
+            0xd140_43e9,
+            0xd140_07ff,
+            0xeb29_63ff,
+            0x54ff_ffc1,
+        ],
+        // The same with the record made within the loop.
+        &[0xd140_43e9, 0xd140_07ff, 0x9100_03fd, 0x54ff_ffc1],
+    ];
+    let bytes = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    prologues.map(bytes).to_vec()
+}
+
+/// Instruction words as a function's first: a frame is no larger than they can make it, and what stands behind a RET says
+/// nothing of it.
+pub fn prologue(data: &[u8]) -> bool {
+    // SUB SP, SP, #imm12, LSL #12, as often as is looked.
+    const MOST: u64 = 64 * (0xfff << 12);
+    const RET: Insn = Insn(0xd65f_03c0);
+    let words = data.as_chunks::<4>().0.iter();
+    let insns = words.map(|word| Insn(u32::from_le_bytes(*word)));
+    let frame = Frame::read(insns.clone());
+    let ends = insns.clone().take_while(|insn| *insn != RET);
+    assert_eq!(Frame::read(ends.chain([RET]).chain(insns)), frame);
+    let Some(Frame { up, down }) = frame else {
+        return false;
+    };
+    let whole = up.checked_add(down.unwrap_or(0));
+    assert!(whole.is_some_and(|bytes| bytes <= MOST), "{frame:?}");
     true
 }

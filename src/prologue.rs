@@ -63,8 +63,12 @@ impl Frame {
             }
         }
         let up = up?;
-        let down = (!is_open).then_some(lowered - up);
-        Some(Self { up, down })
+        // A loop that ends above the frame record is no prologue's.
+        let down = lowered.checked_sub(up)?;
+        Some(Self {
+            up,
+            down: (!is_open).then_some(down),
+        })
     }
 }
 

@@ -1,8 +1,8 @@
-//! Hostile records sections and filters: deterministic mutations of good ones.
+//! Hostile records sections, filters and prologues: deterministic mutations of good ones.
 #![forbid(unsafe_code)]
 
 use super::mutate::{EXECUTIONS, run};
-use crate::fuzz::{filter, filter_seeds, table, table_seeds};
+use crate::fuzz::{filter, filter_seeds, prologue, prologue_seeds, table, table_seeds};
 
 #[test]
 fn hostile_records_are_judged_within_the_text() {
@@ -17,4 +17,10 @@ fn hostile_records_are_judged_within_the_text() {
 #[test]
 fn hostile_filters_are_parsed_or_refused() {
     run(&filter_seeds(), EXECUTIONS, filter);
+}
+
+#[test]
+fn hostile_prologues_have_a_frame_that_can_be_or_none() {
+    assert!(prologue_seeds().iter().all(|seed| prologue(seed)));
+    run(&prologue_seeds(), EXECUTIONS, prologue);
 }

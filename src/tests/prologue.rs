@@ -155,3 +155,11 @@ fn no_words_make_a_frame_that_cannot_be() {
     long.extend([0xa9bf_7bfd, 0x9100_03fd]);
     assert_eq!(read(&long), None);
 }
+
+/// No compiler makes such a loop; what reads any text must not count below zero.
+#[test]
+fn a_loop_that_ends_above_the_record_is_no_prologue() {
+    // sub x9, sp, #0; sub sp, sp, #1, lsl #12; mov x29, sp; b.ne to the sub of sp
+    let words = [0xd100_03e9, 0xd140_07ff, 0x9100_03fd, 0x54ff_ffc1];
+    assert_eq!(read(&words), None);
+}
