@@ -59,15 +59,11 @@ impl Recorder {
 
     /// Sends what the core of this area records to where it belongs.
     pub(super) fn point(&'static self, area: &'static CpuArea) {
-        loop {
-            let ring = self.wanted(area);
-            area.set_ring(ring);
-            // Somebody else switched meanwhile, or took a snapshot: what is in force is what was done last.
-            let now = self.wanted(area);
-            if now.map(core::ptr::from_ref) == ring.map(core::ptr::from_ref) {
-                return;
-            }
-        }
+        settle(
+            || self.wanted(area),
+            |ring| area.set_ring(*ring),
+            |a, b| a.map(core::ptr::from_ref) == b.map(core::ptr::from_ref),
+        );
     }
 
     /// The ring that the area's events belong into; `None` while nothing is recorded there.
@@ -77,5 +73,43 @@ impl Recorder {
             && region.is_wanted(area.core())
             && self.tasks.wants(area.task());
         region.written(area.core()).filter(|_| wanted)
+    }
+}
+
+/// Stores what is wanted, and looks again: where somebody else has switched meanwhile, or taken a snapshot, what is in force is what
+/// was done last.
+fn settle<T>(wanted: impl Fn() -> T, store: impl Fn(&T), same: impl Fn(&T, &T) -> bool) {
+    loop {
+        let now = wanted();
+        store(&now);
+        if same(&now, &wanted()) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settle;
+    use std::cell::{Cell, RefCell};
+    use std::vec;
+
+    /// Whoever switches between the look and the store is not undone by a store that is late.
+    #[test]
+    fn who_stores_late_stores_again() {
+        let (looks, stored) = (Cell::new(0), RefCell::new(vec![]));
+        let wanted = || {
+            looks.set(looks.get() + 1);
+            // The first look is the only one before somebody switches; he does so again before the fifth.
+            match looks.get() {
+                1 => 'a',
+                2..5 => 'b',
+                _ => 'c',
+            }
+        };
+        settle(wanted, |what| stored.borrow_mut().push(*what), char::eq);
+        assert_eq!(*stored.borrow(), ['a', 'b']);
+        settle(wanted, |what| stored.borrow_mut().push(*what), char::eq);
+        assert_eq!(*stored.borrow(), ['a', 'b', 'c']);
     }
 }
