@@ -4,6 +4,7 @@ use crate::arch;
 use crate::fregs::Fregs;
 use crate::ops::{Kind, Ops};
 use crate::probe::{PROBE_WORDS, Probe};
+use core::fmt;
 use core::ops::Deref;
 
 /// Calls a [`Probe`] when a function is entered and when it returns, as Linux's fgraph_ops and fprobe. Make it a `static` and
@@ -46,14 +47,34 @@ use core::ops::Deref;
 /// // FTRACE.register(&PROBE, &Filter::new(&["disk::read*"]))?;
 /// ```
 // No field is public and `Ops` does not come out: in a box of its own it could be freed while calls are open.
-#[derive(Debug)]
-pub struct Fprobe(Ops);
+#[repr(C)]
+pub struct Fprobe {
+    /// First, so that it has the same address.
+    ops: Ops,
+    probe: &'static dyn Probe,
+}
+
+const _: () = assert!(core::mem::offset_of!(Fprobe, ops) == 0);
 
 impl Fprobe {
     /// The ops of `probe`, not registered.
     pub const fn new(probe: &'static dyn Probe) -> Self {
-        let ops = Ops::builtin(Kind::Fprobe, arch::entry::CALL_GUARDED, entered);
-        Self(ops.with_probe(probe))
+        Self {
+            ops: Ops::builtin(Kind::Fprobe, arch::entry::CALL_GUARDED, entered),
+            probe,
+        }
+    }
+
+    /// The one that an ops is the first field of.
+    fn of(ops: &Ops) -> Option<&'static Self> {
+        if ops.head.kind != Kind::Fprobe {
+            return None;
+        }
+        let at = core::ptr::from_ref(ops).addr();
+        let fprobe = core::ptr::with_exposed_provenance::<Self>(at);
+        // SAFETY: an ops of this kind is the first field of an `Fprobe` and nowhere else. Callsites and frames have it from a
+        // registration, which took it as a `'static` from `deref`, where the whole was exposed.
+        unsafe { fprobe.as_ref() }
     }
 }
 
@@ -61,13 +82,20 @@ impl Deref for Fprobe {
     type Target = Ops;
 
     fn deref(&self) -> &Ops {
-        &self.0
+        let _ = core::ptr::from_ref(self).expose_provenance();
+        &self.ops
+    }
+}
+
+impl fmt::Debug for Fprobe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fprobe").field(&self.ops).finish()
     }
 }
 
 /// What the call and set entries call, under the guard.
 extern "C" fn entered(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
-    let (Some(probe), Some(area)) = (ops.probe(), arch::cpu_area()) else {
+    let (Some(fprobe), Some(area)) = (Fprobe::of(ops), arch::cpu_area()) else {
         return;
     };
     let stack = area.return_stack();
@@ -76,7 +104,7 @@ extern "C" fn entered(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
     }
     let mut words = [0; PROBE_WORDS];
     let parent_ip = stack.real_returns().real(fregs.lr() as usize);
-    if probe.entry(ip, parent_ip, fregs, &mut words) {
+    if fprobe.probe.entry(ip, parent_ip, fregs, &mut words) {
         stack.hijack_with_words(fregs, ip, arch::fprobe_handler(), ops, words);
     }
 }
@@ -94,15 +122,15 @@ pub(crate) extern "C" fn returned(fregs: &mut Fregs) {
     let Some(call) = call else {
         return;
     };
-    let Some(probe) = call
+    let Some(fprobe) = call
         .ops
         .filter(|ops| ops.is_registered())
-        .and_then(Ops::probe)
+        .and_then(Fprobe::of)
     else {
         return;
     };
     if let Some(_guard) = area.take_guard(arch::interrupt_mask()) {
         let parent_ip = area.return_stack().real_returns().real(call.lr);
-        probe.exit(call.ip, parent_ip, fregs, &call.words);
+        fprobe.probe.exit(call.ip, parent_ip, fregs, &call.words);
     }
 }

@@ -3,7 +3,6 @@
 use crate::fregs::Fregs;
 use crate::graph::Shape;
 use crate::instances::Instances;
-use crate::probe::Probe;
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -106,7 +105,6 @@ pub struct Ops {
     pub(crate) head: Head,
     pub(crate) func: Option<TracerFn>,
     data: usize,
-    probe: Option<&'static dyn Probe>,
     /// Order of registration, 0 while not registered.
     pub(crate) order: AtomicU32,
     /// How many callsites call this ops.
@@ -184,17 +182,6 @@ impl Ops {
         Self::with(kind, entry, Some(func))
     }
 
-    /// Says whose methods its tracer calls: of [`Kind::Fprobe`] alone.
-    pub(crate) const fn with_probe(mut self, probe: &'static dyn Probe) -> Self {
-        self.probe = Some(probe);
-        self
-    }
-
-    /// Whose methods its tracer calls.
-    pub(crate) fn probe(&self) -> Option<&'static dyn Probe> {
-        self.probe
-    }
-
     /// Adds a word of the owner's, which a tracer reads through its `&Ops`.
     #[must_use]
     pub const fn with_data(mut self, data: usize) -> Self {
@@ -227,7 +214,6 @@ impl Ops {
             },
             func,
             data: 0,
-            probe: None,
             order: AtomicU32::new(0),
             callsites: AtomicU32::new(0),
             first: AtomicU32::new(0),
