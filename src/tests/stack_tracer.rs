@@ -112,6 +112,25 @@ fn who_comes_while_another_writes_keeps_nothing() {
     assert_eq!(slot.read(&mut frames).map(|head| head.ip), Some(64));
 }
 
+/// In the middle of a write neither the stack before nor the new one is there.
+#[test]
+fn who_reads_while_one_is_written_gets_none() {
+    let slot = StackSlot::new();
+    assert!(keep(&slot, 64, 2));
+    let within = core::cell::Cell::new(false);
+    let kept = slot.keep(128, 128, HIGH - 128, &stack(LOW, HIGH), || {
+        within.set(slot.read(&mut NOTHING.clone()).is_none());
+        Some([open(128, HIGH - 128)].into_iter())
+    });
+    assert!(kept && within.get());
+    // As deep as the deepest is no deeper: the first stays.
+    assert!(slot.keep(128, 7, HIGH - 128, &stack(LOW, HIGH), || Some(
+        [].into_iter()
+    )));
+    let head = slot.read(&mut NOTHING.clone());
+    assert_eq!(head.map(|head| (head.ip, head.frames)), Some((128, 1)));
+}
+
 #[test]
 fn no_reader_sees_two_stacks_in_one() {
     const WRITES: u64 = 20_000;
