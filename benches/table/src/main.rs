@@ -47,10 +47,6 @@ global_asm!(
     "ret x10",
 );
 
-#[allow(
-    improper_ctypes,
-    reason = "the asm takes the ops by its address and looks at none of its fields"
-)]
 unsafe extern "C" {
     safe fn bench_tracer(ip: usize, parent: usize, ops: &Ops, fregs: &mut aarch64_ftrace::Fregs);
     fn bench_direct();

@@ -26,10 +26,6 @@ global_asm!(
     ".previous",
 );
 
-#[allow(
-    improper_ctypes,
-    reason = "the asm takes the ops by its address and looks at none of its fields"
-)]
 unsafe extern "C" {
     safe fn demo_bench_tracer(ip: usize, parent_ip: usize, ops: &Ops, fregs: &mut Fregs);
 }

@@ -74,10 +74,6 @@ global_asm!(
     END = const END,
 );
 
-#[allow(
-    improper_ctypes,
-    reason = "the asm takes the ops by its address and looks at none of its fields"
-)]
 unsafe extern "C" {
     fn probe_caller(seen: *mut Seen);
     fn probe_caller_stepped(seen: *mut Seen);

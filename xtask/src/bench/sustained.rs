@@ -159,13 +159,13 @@ mod tests {
         let words =
             |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
         let lines: Vec<Vec<String>> = text.lines().map(words).collect();
-        assert_eq!(lines.len(), 1 + 2 + 2 * (WRITERS + 1));
+        assert_eq!(lines.len(), 2 + 2 * (WRITERS + 1));
         assert_eq!(
-            lines[4],
+            lines[3],
             ["overwrite", "2", "20000", "19000", "0", "19000", "1000"]
         );
         assert_eq!(
-            lines[7],
+            lines[6],
             [
                 "overwrite",
                 "all",
@@ -177,6 +177,6 @@ mod tests {
                 "50000"
             ]
         );
-        assert_eq!(lines[12][..3], ["stop-when-full", "all", "100000"]);
+        assert_eq!(lines[11][..3], ["stop-when-full", "all", "100000"]);
     }
 }

@@ -28,10 +28,6 @@ global_asm!(
     ".popsection",
 );
 
-#[allow(
-    improper_ctypes,
-    reason = "the asm takes the ops by its address and looks at none of its fields"
-)]
 unsafe extern "C" {
     safe fn path_tracer(ip: usize, parent_ip: usize, ops: &Ops, fregs: &mut Fregs);
 }
