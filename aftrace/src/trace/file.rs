@@ -7,8 +7,10 @@ use std::io;
 use std::path::Path;
 
 use super::added::Added;
+pub use super::lost::Lost;
+use super::lost::Numbers;
 use super::play::{Cursor, Events};
-use super::stream::{Damage, Frame, Piece, Reader, u32_at, u64_at};
+use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
 use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
 };
@@ -79,23 +81,6 @@ pub struct Symbol {
     pub bytes: u32,
     /// Its path.
     pub name: String,
-}
-
-/// What should be in a file and is not, though nothing in its place is damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// Frames before the one at this offset: their numbers.
-    Frames {
-        /// Of the frame behind them.
-        offset: u64,
-        /// How many.
-        frames: u32,
-    },
-    /// The END of the stream that stops at this offset.
-    End {
-        /// Of what follows, or of the file's end.
-        offset: u64,
-    },
 }
 
 /// Hears how many bytes of how many are behind; each pass over the file begins anew.
@@ -198,6 +183,7 @@ impl Trace {
         if let Some(lost) = numbers.end(trace.bytes) {
             list(&mut trace.lost, lost, &mut trace.unlisted);
         }
+        trace.cores.values_mut().for_each(Core::end);
         if trace.frames == 0 {
             return Err(TraceError::NoFrame { bytes: trace.bytes });
         }
@@ -317,45 +303,6 @@ impl Trace {
     }
 }
 
-/// The frames' numbers tell what is missing.
-#[derive(Default)]
-struct Numbers {
-    /// Of the stream that the last frame belongs to.
-    next: Option<u32>,
-    ended: bool,
-    /// Names what is missing, too.
-    after_damage: bool,
-}
-
-impl Numbers {
-    fn take(&mut self, frame: &Frame<'_>) -> [Option<Lost>; 2] {
-        let (offset, number) = (frame.offset, frame.number);
-        let next = self.next.replace(number.wrapping_add(1));
-        let silent = std::mem::take(&mut self.after_damage);
-        // Numbers begin anew in each stream; 2^32 frames of one are no more likely than a reader of them.
-        let is_new = next.is_none_or(|next| number < next);
-        let end = is_new && next.is_some() && !self.ended && !silent;
-        let frames = if is_new {
-            number
-        } else {
-            number - next.unwrap_or(0)
-        };
-        self.ended = frame.kind == FrameKind::End as u8 || self.ended && !is_new;
-        [
-            end.then_some(Lost::End { offset }),
-            (frames > 0 && !silent).then_some(Lost::Frames { offset, frames }),
-        ]
-    }
-
-    /// Of the file, after so many bytes.
-    const fn end(&self, offset: u64) -> Option<Lost> {
-        match self.ended || self.after_damage {
-            true => None,
-            false => Some(Lost::End { offset }),
-        }
-    }
-}
-
 fn list<T>(into: &mut Vec<T>, what: T, unlisted: &mut u64) {
     match into.len() < NAMED_MAX {
         true => into.push(what),
@@ -387,6 +334,17 @@ impl Core {
         match span.events {
             0 => self.before = span.missing,
             _ => self.spans.push(span),
+        }
+    }
+
+    /// What is missing behind the last event stands in a span of its own.
+    fn end(&mut self) {
+        if self.before > 0 {
+            self.spans.push(Span {
+                offset: 0,
+                events: 0,
+                missing: std::mem::take(&mut self.before),
+            });
         }
     }
 }

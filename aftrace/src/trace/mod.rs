@@ -13,6 +13,7 @@ pub mod filter;
 pub mod graph;
 pub mod live;
 pub mod locations;
+mod lost;
 pub mod paths;
 pub mod play;
 pub mod ram;

@@ -113,7 +113,11 @@ fn what_a_task_did_where_another_core_lost_events_is_not_known() {
         let (marks, rest) = marks(&bytes, &Filter::default());
         check(&marks, &rest);
         assert_eq!(rest.left_out, 0);
-        assert_eq!(sums(&marks), reported(&bytes, &Filter::default()));
+        assert_eq!(
+            sums(&marks),
+            reported(&bytes, &Filter::default()),
+            "{parts:?}"
+        );
         assert_eq!(sums(&marks), [(c2, (1, 30))].into(), "{parts:?}");
         assert_eq!(starts(&marks), [(10, c2), (30, c2)], "{parts:?}");
     }
