@@ -2,12 +2,27 @@
 
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use wait_timeout::ChildExt as _;
+
+/// This program's file. `cargo test` may have replaced the one that it was started from.
+///
+/// # Errors
+/// The system does not say.
+pub fn this_program() -> Result<PathBuf> {
+    // Linux keeps the running file readable here, also when its name is gone. A child finds it too: until it is another
+    // program, it is this one.
+    let running = PathBuf::from("/proc/self/exe");
+    match running.exists() {
+        true => Ok(running),
+        false => Ok(std::env::current_exe()?),
+    }
+}
 
 /// The command line as a person would type it, environment left out.
 #[must_use]

@@ -84,7 +84,7 @@ fn observe(command: &mut Command) -> Result<Measured> {
 /// It cannot be started, fails, or takes too long; with what it says.
 pub fn run(command: &Command, folder: &Path) -> Result<Measured> {
     let report = folder.join("measured");
-    let mut parent = Command::new(std::env::current_exe()?);
+    let mut parent = Command::new(proc::this_program()?);
     // The program's own environment is not its parent's: libraries of another system are not for xtask.
     parent.arg("env");
     for (name, value) in command.get_envs() {

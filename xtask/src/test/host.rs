@@ -1,7 +1,7 @@
 //! The checks that need no emulator.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -223,18 +223,13 @@ pub fn stable(tally: &mut Tally, toolchain: &Toolchain) {
     }
 }
 
-/// A copy of this program: `cargo test` may have replaced the file that it was started from.
+/// A copy of this program, for cargo to start.
 fn own_copy() -> Result<PathBuf> {
     let copy = setup_dir().join("stable-wrapper");
     fs::create_dir_all(setup_dir())?;
-    // Linux keeps the running file readable here, also when its name is gone.
-    let running = Path::new("/proc/self/exe");
-    if running.exists() {
-        fs::remove_file(&copy).ok();
-        fs::copy(running, &copy).context("cannot copy xtask")?;
-        return Ok(copy);
-    }
-    Ok(std::env::current_exe()?)
+    fs::remove_file(&copy).ok();
+    fs::copy(proc::this_program()?, &copy).context("cannot copy xtask")?;
+    Ok(copy)
 }
 
 /// cargo with xtask as the wrapper that closes every unstable door.
