@@ -6,9 +6,7 @@ mod kernel;
 
 use aarch64_ftrace::trace::{DATA_RETURN_ADDRESS, Data, Event, Type};
 use aftrace::trace::filter::Filter;
-use aftrace::trace::replay::{Style, replay};
-use aftrace::trace::symbols::Symbols;
-use kernel::{TEXT, callsite, entry, event, file, opened, same};
+use kernel::{TEXT, callsite, entry, event, file, replayed, same};
 
 /// Behind the last function that has a name.
 const NOWHERE: u64 = TEXT + 0x9000;
@@ -55,16 +53,6 @@ fn events() -> [Vec<Event>; 2] {
 fn stack_traces_are_written_and_read_as_ever() {
     let bytes = file(&events(), 3);
     same("stacks.aft", &bytes);
-    let trace = opened(&bytes);
-    let symbols = Symbols::of_trace(&trace);
-    let mut out = Vec::new();
-    replay(
-        &trace,
-        &symbols,
-        &Filter::default(),
-        &Style::default(),
-        &mut out,
-    )
-    .unwrap();
-    same("stacks.replay.txt", &out);
+    let out = replayed(&bytes, &Filter::default());
+    same("stacks.replay.txt", out.as_bytes());
 }

@@ -7,11 +7,11 @@ use aftrace::trace::calls::{Calls, Step};
 use aftrace::trace::dump::{chrome, folded};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
-use aftrace::trace::replay::{Style, duration, replay, shorten};
+use aftrace::trace::replay::{duration, shorten};
 use aftrace::trace::report::Report;
 use aftrace::trace::symbols::Symbols;
 use aftrace::trace::text;
-use kernel::{Core, FUNCTIONS, RETURN, Sums, callsite, entry, event, file, opened};
+use kernel::{Core, FUNCTIONS, RETURN, Sums, callsite, entry, event, file, opened, replayed};
 use proptest::prelude::*;
 
 fn two_cores() -> (Vec<u8>, Sums) {
@@ -35,20 +35,6 @@ fn sums(bytes: &[u8], filter: &Filter) -> Sums {
         .into_iter()
         .map(|(name, row)| (name, (row.calls, row.total, row.own)))
         .collect()
-}
-
-fn shown(bytes: &[u8], filter: &Filter) -> String {
-    let trace = opened(bytes);
-    let mut out = Vec::new();
-    replay(
-        &trace,
-        &Symbols::of_trace(&trace),
-        filter,
-        &Style::default(),
-        &mut out,
-    )
-    .unwrap();
-    String::from_utf8(out).unwrap()
 }
 
 fn steps(events: Vec<Event>) -> Vec<Step> {
@@ -103,7 +89,9 @@ fn an_overwritten_prefix_loses_no_duration() {
         .iter()
         .filter(|step| matches!(step, Step::Leave(leave) if !leave.entered))
         .count();
-    assert!(unseen > 0 && shown(&bytes, &Filter::default()).contains("entered before the trace"));
+    assert!(
+        unseen > 0 && replayed(&bytes, &Filter::default()).contains("entered before the trace")
+    );
 }
 
 #[test]
@@ -136,7 +124,7 @@ fn recursion_with_a_lost_pair_pairs_by_duration() {
     .unwrap();
     let all = sums(&bytes, &Filter::default());
     assert_eq!((all[FUNCTIONS[0]].0, all[FUNCTIONS[0]].1), (1, 20));
-    assert!(shown(&bytes, &Filter::default()).contains("2 events are missing here"));
+    assert!(replayed(&bytes, &Filter::default()).contains("2 events are missing here"));
 }
 
 #[test]
@@ -165,7 +153,7 @@ fn tasks_keep_their_calls_across_cores_and_switches() {
         event(Type::Task, 30, 0, 7),
         event(Type::Exit, 40, callsite(0), 30),
     ];
-    let text = shown(&file(&[first, second], 4), &Filter::default());
+    let text = replayed(&file(&[first, second], 4), &Filter::default());
     assert!(
         text.contains("[  1] shell        | } /* sched::schedule */"),
         "{text}"
@@ -210,7 +198,7 @@ fn replay_is_what_a_person_reads() {
 # not returned when the trace ends, from the outside in:
 # [  0] sched::schedule
 ";
-    assert_eq!(shown(&bytes, &Filter::default()), expected);
+    assert_eq!(replayed(&bytes, &Filter::default()), expected);
     let trace = opened(&bytes);
     let symbols = Symbols::of_trace(&trace);
     let mut out = Vec::new();
@@ -287,7 +275,7 @@ fn filters_let_through_what_they_say() {
         .count();
     assert!(expected > 10 && long == expected, "{long} of {expected}");
     // Each shown line has its brackets.
-    let text = shown(&bytes, &filter);
+    let text = replayed(&bytes, &filter);
     assert_eq!(text.matches("() {").count(), text.matches("} /*").count());
 }
 
@@ -364,9 +352,9 @@ proptest! {
             .map(|(kind, time, function, upper)| Event([kind << 56 | time, u64::from(upper) << 32 | u64::from(callsite(function) as u32 & !7)]))
             .collect();
         let bytes = file(&[events.clone(), events], 7);
-        let text = shown(&bytes, &Filter::default());
+        let text = replayed(&bytes, &Filter::default());
         prop_assert!(text.starts_with("# DURATION"));
-        shown(&bytes, &Filter { minimum: 100, depth: 3, ..Filter::default() });
+        replayed(&bytes, &Filter { minimum: 100, depth: 3, ..Filter::default() });
         let trace = opened(&bytes);
         folded::lines(&trace, &Symbols::of_trace(&trace), &Filter::default()).unwrap();
     }

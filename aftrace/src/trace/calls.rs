@@ -261,7 +261,6 @@ impl<'t> Calls<'t> {
                     0 => Task::Core(core),
                     id => Task::Id(id),
                 };
-                // What it did in between, on a core of which that part is missing, nobody knows.
                 let is_task = matches!(next, Task::Id(_));
                 // What it did in between, on a core of which that part is missing, nobody knows.
                 let unknown = is_task && self.events.is_gap_elsewhere(core);

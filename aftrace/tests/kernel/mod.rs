@@ -8,7 +8,10 @@ use aarch64_ftrace::trace::{
     EndReason, FrameCounts, FrameKind, NO_CORE, counts_payload, end_payload, events_head,
 };
 use aarch64_ftrace::trace::{Event, Header, Type};
+use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
+use aftrace::trace::replay::{Style, replay};
+use aftrace::trace::symbols::Symbols;
 
 pub const TEXT: u64 = 0xffff_0000_4020_0000;
 pub const RETURN: u64 = TEXT + 0x8000;
@@ -196,6 +199,15 @@ pub fn opened(bytes: &[u8]) -> aftrace::trace::file::Trace {
     aftrace::trace::file::Trace::index(file, Box::new(|_, _| {})).unwrap()
 }
 
+/// The function graph as `aftrace replay` prints it.
+pub fn replayed(bytes: &[u8], filter: &Filter) -> String {
+    let trace = opened(bytes);
+    let symbols = Symbols::of_trace(&trace);
+    let mut out = Vec::new();
+    replay(&trace, &symbols, filter, &Style::default(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
 /// Compares with the golden file; or writes it, where that is asked for.
 pub fn same(name: &str, bytes: &[u8]) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -209,4 +221,6 @@ pub fn same(name: &str, bytes: &[u8]) {
         String::from_utf8_lossy(bytes),
         "{name}"
     );
+    // What is no text may look the same.
+    assert!(golden == bytes, "{name}");
 }
