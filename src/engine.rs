@@ -69,8 +69,12 @@ impl fmt::Display for Applied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} functions: {} switched on, {} off, {} shared",
-            self.matched, self.enabled, self.disabled, self.swapped
+            "{} function{}: {} switched on, {} off, {} shared",
+            self.matched,
+            if self.matched == 1 { "" } else { "s" },
+            self.enabled,
+            self.disabled,
+            self.swapped
         )?;
         if self.quarantined > 0 {
             write!(f, ", {} quarantined and left out", self.quarantined)?;

@@ -61,6 +61,7 @@ mod set_memory;
 mod shutdown;
 pub mod sink;
 mod stack_tracer;
+mod storage;
 mod sync;
 mod table;
 #[cfg(test)]
@@ -91,5 +92,6 @@ pub use probe::{PROBE_WORDS, Probe};
 pub use return_stack::{RealReturns, ReturnFrame, ReturnStack};
 pub use ring::{Counts, Mode};
 pub use stack_tracer::{DeepStack, STACK_FRAMES, StackFrame, StackSlot, StackTracer};
+pub use storage::Storage;
 pub use table::{Reason, TextRanges};
 pub use tracer::{Ftrace, InitReport, Memory};

@@ -1,5 +1,7 @@
 //! [`Ftrace`]: the tracer of one kernel.
 
+#![forbid(unsafe_code)]
+
 use crate::arch::{self, Executable, LiveText};
 use crate::counters::Cores;
 use crate::engine::{self, Applied, Engine, Work};
@@ -11,6 +13,7 @@ use crate::lock::Lock;
 use crate::names::{Names, NamesError};
 use crate::ops::Ops;
 use crate::platform::Platform;
+use crate::storage::Storage;
 use crate::table::Table;
 use crate::veneer::{Targets, Veneer};
 use core::fmt;
@@ -43,10 +46,7 @@ pub(crate) struct Known {
 }
 
 #[repr(C, align(16))]
-struct FirstSetMemory(core::cell::UnsafeCell<[MaybeUninit<u8>; FIRST_SET_MEMORY]>);
-
-// SAFETY: touched once, when `known` is made, under the lock; from then on it belongs to the engine.
-unsafe impl Sync for FirstSetMemory {}
+struct FirstSetMemory(Storage<MaybeUninit<u8>, FIRST_SET_MEMORY>);
 
 /// What [`Ftrace::init`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Ftrace {
             platform,
             known: spin::Once::new(),
             engine: Lock::new(Engine::new()),
-            first_set_memory: FirstSetMemory(core::cell::UnsafeCell::new(
+            first_set_memory: FirstSetMemory(Storage::new(
                 [MaybeUninit::uninit(); FIRST_SET_MEMORY],
             )),
             cores: Cores::new(),
@@ -149,9 +149,9 @@ impl Ftrace {
             Ok(names)
         });
         let table = Table::build(image.records, &image.ranges, &text);
-        // SAFETY: `known` is not completed, and is before the lock is given back: this is the only time, and `self` is static.
-        let memory = unsafe { &mut *self.first_set_memory.0.get() };
-        engine.sets.memory.add(memory);
+        if let Some(memory) = self.first_set_memory.0.take() {
+            engine.sets.memory.add(memory);
+        }
         // From now on the records are the table's, whatever comes: a failed init is made again with this.
         let known = self.known.call_once(|| Known {
             table,

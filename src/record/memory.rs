@@ -2,15 +2,14 @@
 
 use super::error::RecordError;
 use crate::ring::{Control, Mode, Role};
+use crate::storage::Storage;
 use crate::trace::{
     CONTROL_BYTES, HEADER_BYTES, Header, NO_CORE, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
     TEXT_BYTES_MAX,
 };
-use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Most cores of a region: a frame's number for no core is none of theirs.
 pub(super) const CORES_MAX: usize = NO_CORE as usize;
@@ -65,33 +64,19 @@ impl Sizes {
 
 /// Memory for a recorder, as a `static`: aligned, and handed out once.
 #[repr(C, align(4096))]
-pub struct RecordMemory<const BYTES: usize> {
-    bytes: UnsafeCell<[MaybeUninit<u8>; BYTES]>,
-    taken: AtomicBool,
-}
+pub struct RecordMemory<const BYTES: usize>(Storage<MaybeUninit<u8>, BYTES>);
 
 const _: () = assert!(align_of::<RecordMemory<0>>() == REGION_ALIGN);
-
-// SAFETY: the bytes are reached through `take` only, which gives them to one caller.
-unsafe impl<const BYTES: usize> Sync for RecordMemory<BYTES> {}
 
 impl<const BYTES: usize> RecordMemory<BYTES> {
     /// Memory that nobody has.
     pub const fn new() -> Self {
-        Self {
-            bytes: UnsafeCell::new([MaybeUninit::uninit(); BYTES]),
-            taken: AtomicBool::new(false),
-        }
+        Self(Storage::new([MaybeUninit::uninit(); BYTES]))
     }
 
     /// The memory, for the first who asks.
-    #[allow(clippy::mut_from_ref, reason = "`taken` lets one caller through")]
     pub fn take(&'static self) -> Option<&'static mut [MaybeUninit<u8>]> {
-        if self.taken.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        // SAFETY: `taken` was false, so nobody has the bytes, and nobody gets them again.
-        Some(unsafe { &mut *self.bytes.get() })
+        self.0.take()
     }
 }
 
