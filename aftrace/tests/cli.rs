@@ -2,8 +2,12 @@
 
 mod fixture;
 
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use fixture::{Fixture, TEXT};
 
@@ -166,4 +170,35 @@ fn run_embeds_and_hands_everything_else_to_qemu() {
     );
     assert_eq!(code, 0);
     assert!(err.contains("booting without names"), "{err}");
+}
+
+/// In QEMU's place, a program that ends itself on SIGINT with success, at once: before any thread of the command's has run.
+#[test]
+fn ctrl_c_exits_with_130_however_fast_qemu_ends() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|_| {});
+    let qemu = directory.0.path().join("qemu");
+    let script = "#!/bin/sh\ntrap 'exit 0' INT\necho ready\nwhile :; do sleep 0.1; done\n";
+    fs::write(&qemu, script).unwrap();
+    fs::set_permissions(&qemu, Permissions::from_mode(0o755)).unwrap();
+    let mut codes = Vec::new();
+    for _ in 0..50 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_aftrace"))
+            .args(["run", "--qemu"])
+            .args([&qemu, &kernel])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let group = format!("-{}", child.id());
+        let sent = Command::new("kill").args(["-INT", "--", &group]).status();
+        assert!(sent.unwrap().success());
+        codes.push(child.wait().unwrap().code());
+    }
+    assert_eq!(codes, [Some(130); 50]);
 }

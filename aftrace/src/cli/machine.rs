@@ -1,6 +1,6 @@
 //! What the verbs share that boot a kernel: the console on the terminal, Ctrl-C, the exit code.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{OsStr, OsString, c_int};
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
@@ -14,11 +14,18 @@ use aftrace::run::Machine;
 use aftrace::trace::live::Lines;
 use aftrace::trace::uart::Output;
 use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use super::Outcome;
 
 /// As shells have it for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
+
+/// What ends QEMU, and then the command. The handler itself notes that one came: QEMU gets the terminal's Ctrl-C, too, and may have
+/// ended before any thread of this process runs.
+const ENDING: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// Where frames go.
 pub enum Screen {
@@ -67,16 +74,17 @@ pub fn boot(
     mut screen: Screen,
     limit: Option<Duration>,
 ) -> Outcome {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in ENDING {
+        flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    let mut signals = Signals::new(ENDING)?;
     let machine = Machine::start(command).map_err(|error| {
         let qemu = qemu.to_string_lossy();
         format!("{qemu}: {error}: install qemu-system-arm, or name it with --qemu")
     })?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let (stop, seen) = (machine.stop(), Arc::clone(&interrupted));
-    ctrlc::set_handler(move || {
-        seen.store(true, Ordering::Release);
-        stop.interrupt();
-    })?;
+    let stop = machine.stop();
+    thread::spawn(move || signals.forever().for_each(|_| stop.interrupt()));
     let over = Arc::new(AtomicBool::new(false));
     if let Some(limit) = limit {
         let (stop, over) = (machine.stop(), Arc::clone(&over));

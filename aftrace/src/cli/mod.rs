@@ -34,7 +34,7 @@ Exit codes:
   1    `check`: own code can be traced, each violation is listed
   2    wrong arguments, or an error: the message says what, where, and what to do
   3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
-  130  `run`, `record`: Ctrl-C; what `record` had by then is in the trace
+  130  `run`, `record`: Ctrl-C, SIGTERM or SIGHUP, however QEMU ended; what `record` had by then is in the trace
   `run` and `record` exit with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
 
 /// What stands below a verb's options.
