@@ -54,6 +54,19 @@ mod recording {
         }
         Ok(())
     }
+
+    use aarch64_ftrace::{ReturnFrame, ReturnStack, Storage};
+
+    static STACK: ReturnStack = ReturnStack::new();
+    static FRAMES: Storage<ReturnFrame, 64> = Storage::new([const { ReturnFrame::new() }; 64]);
+
+    fn record_graph() -> Result<(), Box<dyn std::error::Error>> { // not shown
+        STACK.set_frames(FRAMES.take().unwrap())?;
+        // SAFETY: STACK is this task's alone; the context switch says the same line for the task that runs next.
+        unsafe { FTRACE.switch_return_stack(&STACK) };
+        FTRACE.register(RECORDER.graph_ops()?, &Filter::new(&["fs::*"]))?;
+        Ok(())
+    }
 }
 
 #[rustfmt::skip]
