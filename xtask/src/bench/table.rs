@@ -70,6 +70,8 @@ pub struct Table {
     pub missed: Vec<String>,
     /// Rows that should be there and are not.
     pub absent: Vec<String>,
+    /// Those of them that have a limit.
+    pub unjudged: Vec<String>,
 }
 
 fn number(row: &Row, field: &str) -> Option<f64> {
@@ -214,6 +216,9 @@ impl Table {
     }
 
     fn judge(&mut self, name: &str, row: Option<&Row>, value: Option<f64>, limit: Option<f64>) {
+        if value.is_none() && limit.is_some() {
+            self.unjudged.push(name.to_owned());
+        }
         if verdict(value, limit) == "MISSED" {
             let reason = row.and_then(|row| text(row, "reason"));
             self.missed.push(format!(
@@ -316,6 +321,24 @@ mod tests {
         assert_eq!(table.missed.len(), 1);
         assert!(table.missed[0].contains("4001") && table.missed[0].contains("walks all"));
         assert!(table.text.contains("MISSED"));
+    }
+
+    #[test]
+    fn a_limit_without_its_figure_is_not_kept() {
+        let limited = FIGURES.iter().filter(|figure| figure.limit.is_some());
+        let seeds = [false, true].map(|guard| {
+            let limits = ROWS.iter().map(|row| limit_overhead(guard, row.0));
+            limits.flatten().count()
+        });
+        let all = limited.count() + seeds.iter().sum::<usize>();
+        assert_eq!(Table::of(&[], "softfloat").unjudged.len(), all);
+        let rows = rows(&[
+            r#"{"bench":"register_one","target":"softfloat","insns":2131}"#,
+            r#"{"bench":"register_one","target":"softfloat","other":1}"#,
+        ]);
+        assert_eq!(Table::of(&rows[..1], "softfloat").unjudged.len(), all - 1);
+        assert_eq!(Table::of(&rows[1..], "softfloat").unjudged.len(), all);
+        assert!(Table::of(&[], "hardfloat").unjudged.is_empty());
     }
 
     #[test]

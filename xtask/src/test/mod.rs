@@ -18,7 +18,7 @@ use clap::ValueEnum;
 
 use crate::setup::Ready;
 use crate::ui::{heading, say, took};
-use crate::{emu_check, litmus, scale};
+use crate::{bench, emu_check, litmus, scale};
 
 /// Works at the same time: boots of one part, or targets with a folder of their own.
 const AT_ONCE: usize = 2;
@@ -44,6 +44,8 @@ pub enum Part {
     Elf,
     /// The guest kernels, booted.
     Guests,
+    /// The bench's counts keep within their limits.
+    Limits,
     /// Images for boards, booted in QEMU.
     Boards,
     /// The demo kernel's sessions.
@@ -59,7 +61,7 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Fmt,
         Self::Clippy,
         Self::Host,
@@ -69,6 +71,7 @@ impl Part {
         Self::Stable,
         Self::Elf,
         Self::Guests,
+        Self::Limits,
         Self::Boards,
         Self::Demo,
         Self::EmuCheck,
@@ -288,6 +291,12 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             Part::Elf => boots::elf(&mut tally, &ready.toolchain),
             Part::Guests => {
                 boots::guests(&mut tally, ready, options.guest.as_deref(), options.long)
+            }
+            Part::Limits => {
+                heading("the bench's limits");
+                let toolchain = &ready.toolchain;
+                let what = "no count above its limit (DESIGN.md, section 7)";
+                tally.step(what, || bench::limits_hold(toolchain));
             }
             Part::Boards => boards::check(&mut tally, ready),
             Part::Demo => sessions::check(&mut tally, ready),
