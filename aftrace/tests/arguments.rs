@@ -72,6 +72,10 @@ fn arguments_and_results_are_written_and_read_as_ever() {
     let mut out = Vec::new();
     text::function_graph(&trace, &symbols, &Filter::default(), &mut out).unwrap();
     same("arguments.graph.txt", &out);
+    let mut out = Vec::new();
+    let omitted = text::function(&trace, &symbols, &Filter::default(), &mut out).unwrap();
+    same("arguments.function.txt", &out);
+    assert_eq!(omitted.values, 4, "results");
 }
 
 fn steps(events: &[Event], missing: usize) -> Vec<Step> {

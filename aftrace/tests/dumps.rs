@@ -2,10 +2,13 @@
 
 mod kernel;
 
-use aarch64_ftrace::trace::{Data, Event, Type};
+use std::collections::BTreeMap;
+
+use aarch64_ftrace::trace::{DATA_ARGUMENT, DATA_RESULT, DATA_RETURN_ADDRESS, Data, Event, Type};
 use aftrace::trace::dump::{Omitted, chrome, ctf, fxt, perfetto, trace_dat, uftrace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
+use aftrace::trace::text;
 use kernel::{callsite, event, file, opened};
 
 /// A recursion so many levels deep, and a value of each.
@@ -32,40 +35,130 @@ fn deep(levels: u64) -> Vec<Event> {
     down.chain(up).collect()
 }
 
+/// What each format leaves out of this trace, by its name.
+fn left_out(events: &[Event]) -> BTreeMap<&'static str, Omitted> {
+    let trace = opened(&file(&[events.to_vec()], 100));
+    let (symbols, all) = (Symbols::of_trace(&trace), Filter::default());
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = |name| {
+        let folder = scratch.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let sink = std::io::sink;
+    let formats = [
+        (
+            "uftrace",
+            uftrace::write(&trace, &symbols, &all, &folder("uftrace")),
+        ),
+        ("ctf", ctf::write(&trace, &symbols, &all, &folder("ctf"))),
+        (
+            "trace-dat",
+            trace_dat::write(&trace, &symbols, &all, scratch.path(), sink()),
+        ),
+        ("fxt", fxt::write(&trace, &symbols, &all, sink())),
+        ("perfetto", perfetto::write(&trace, &symbols, &all, sink())),
+        ("chrome", chrome::write(&trace, &symbols, &all, sink())),
+        (
+            "text=function",
+            text::function(&trace, &symbols, &all, sink()),
+        ),
+        (
+            "text=function_graph",
+            text::function_graph(&trace, &symbols, &all, sink()),
+        ),
+    ];
+    formats
+        .into_iter()
+        .map(|(name, omitted)| (name, omitted.unwrap()))
+        .collect()
+}
+
+/// Calls, events, values.
+const fn omitted(calls: u64, events: u64, values: u64) -> Omitted {
+    Omitted {
+        calls,
+        events,
+        values,
+    }
+}
+
 #[test]
 fn what_a_format_has_no_room_for_is_counted() {
-    let trace = opened(&file(&[deep(1500)], 100));
-    let symbols = Symbols::of_trace(&trace);
-    let directory = tempfile::tempdir().unwrap();
-    let omitted = uftrace::write(&trace, &symbols, &Filter::default(), directory.path()).unwrap();
-    let expected = Omitted {
-        calls: 1500 - 1024,
-        events: 1500,
+    let too_deep = 1500 - 1024;
+    let expected = [
+        ("uftrace", omitted(too_deep, 0, too_deep)),
+        ("ctf", omitted(0, 0, 0)),
+        ("trace-dat", omitted(0, 0, 0)),
+        ("fxt", omitted(0, 0, 0)),
+        ("perfetto", omitted(0, 0, 0)),
+        ("chrome", omitted(0, 0, 0)),
+        ("text=function", omitted(0, 0, 0)),
+        ("text=function_graph", omitted(0, 0, 0)),
+    ];
+    assert_eq!(left_out(&deep(1500)), BTreeMap::from(expected));
+
+    let value = |kind, value| {
+        Data {
+            kind,
+            index: 0,
+            value,
+        }
+        .event(0, 12)
     };
-    assert_eq!(omitted, expected);
-    let records = std::fs::read(directory.path().join("1000000.dat")).unwrap();
-    assert_eq!(records.len(), 2 * 1024 * 16);
-    let omitted = trace_dat::write(
-        &trace,
-        &symbols,
-        &Filter::default(),
-        directory.path(),
-        std::io::sink(),
-    )
-    .unwrap();
-    assert_eq!((omitted.calls, omitted.events), (0, 1500));
-    let folder = directory.path().join("ctf");
-    std::fs::create_dir(&folder).unwrap();
-    let all = Filter::default();
-    for omitted in [
-        ctf::write(&trace, &symbols, &all, &folder),
-        fxt::write(&trace, &symbols, &all, std::io::sink()),
-        perfetto::write(&trace, &symbols, &all, std::io::sink()),
-        chrome::write(&trace, &symbols, &all, std::io::sink()),
-    ] {
-        let omitted = omitted.unwrap();
-        assert_eq!((omitted.calls, omitted.events), (0, 1500));
-    }
+    let second = Data {
+        kind: DATA_ARGUMENT,
+        index: 1,
+        value: 2,
+    };
+    let events = [
+        event(Type::Task, 100, 0, 7),
+        event(Type::Entry, 110, callsite(1), 0),
+        value(DATA_ARGUMENT, 1),
+        second.event(0, 12),
+        // Fewer arguments than the other.
+        event(Type::Entry, 120, callsite(2), 0),
+        value(DATA_ARGUMENT, 3),
+        event(Type::Exit, 130, callsite(2), 10),
+        value(DATA_RESULT, 4),
+        event(Type::Exit, 140, callsite(1), 30),
+        // Of no call.
+        value(DATA_ARGUMENT, 5),
+        event(Type::Trigger, 150, callsite(3), 2),
+        event(Type::Stack, 160, callsite(3), 1),
+        value(DATA_RETURN_ADDRESS, 6),
+        // Its ENTRY is lost.
+        event(Type::Exit, 170, callsite(4), 160),
+    ];
+    // The argument of no call, the trigger, the stack and its address.
+    let others = 4;
+    let expected = [
+        ("uftrace", omitted(0, others + 1, 1)),
+        ("ctf", omitted(0, others, 0)),
+        ("trace-dat", omitted(0, others, 0)),
+        ("fxt", omitted(0, others, 0)),
+        ("perfetto", omitted(0, others, 0)),
+        ("chrome", omitted(0, others + 1, 0)),
+        ("text=function", omitted(0, others + 1, 1)),
+        ("text=function_graph", omitted(0, others, 0)),
+    ];
+    assert_eq!(left_out(&events), BTreeMap::from(expected));
+}
+
+#[test]
+fn what_is_left_out_is_told_and_nothing_else() {
+    let told = |calls, events, values| omitted(calls, events, values).to_string();
+    assert_eq!(
+        told(0, 2, 0),
+        "left out: 2 events that the format has no form for"
+    );
+    assert_eq!(
+        told(0, 2, 1),
+        "left out: 2 events that the format has no form for, 1 arguments and results that the format has no room for"
+    );
+    assert!(told(3, 0, 0).starts_with("left out: 3 calls that are too deep, "));
+    assert!(!omitted(0, 0, 1).is_none() && !omitted(0, 1, 0).is_none());
+    assert!(!omitted(1, 0, 0).is_none() && omitted(0, 0, 0).is_none());
 }
 
 #[test]

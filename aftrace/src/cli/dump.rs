@@ -23,6 +23,8 @@ const EXAMPLES: &[&str] = &[
 
 /// Convert a trace to another program's format
 ///
+/// All formats have the calls with their times, and where events are missing; the text of an option says what else. What a format has no room for is counted on standard error.
+///
 /// What is shown of names (--short, --location, --inlined, --aliases) is for --text, --folded and --flamegraph: other programs have their own ways.
 #[derive(Args)]
 #[command(after_help = manual(EXAMPLES))]
@@ -87,10 +89,11 @@ impl Dump {
                 dump::perfetto::write(&trace, &symbols, &filter, out)
             })?;
         } else {
-            match self.format.text {
+            let omitted = match self.format.text {
                 Some(Tracer::Function) => text::function(&trace, &symbols, &filter, stdout())?,
                 _ => text::function_graph(&trace, &symbols, &filter, stdout())?,
-            }
+            };
+            mention(&self.input.trace, omitted);
         }
         Ok(self.input.verdict(&trace))
     }
@@ -165,30 +168,46 @@ fn whole_folder(
 #[group(required = true, multiple = false)]
 struct Format {
     /// For Perfetto, in its own format
+    ///
+    /// A call's arguments are x0, x1, .. of its slice, what it returned is result; what each core runs is in the scheduling tracks.
     #[arg(long, value_name = "TRACE.PFTRACE")]
     perfetto: Option<PathBuf>,
     /// Chrome's JSON, for Perfetto's page and speedscope
+    ///
+    /// A call's args are its core as cpu, its arguments as x0, x1, .. and what it returned as result. Not what each core runs.
     #[arg(long)]
     chrome: bool,
     /// Folded stacks with nanoseconds, for flame graph programs and speedscope
+    ///
+    /// Sums of each path of calls: no single call.
     #[arg(long)]
     folded: bool,
     /// A flame graph
     #[arg(long, value_name = "OUT.SVG")]
     flamegraph: Option<PathBuf>,
     /// For trace-cmd and KernelShark; names lose their blanks: `<A as B>::f` is `<A_as_B>::f`
+    ///
+    /// What each core runs is there as sched_switch; args of funcgraph_entry are a call's arguments, retval of funcgraph_exit is what it returned, as Linux 6.16 has them. Where only some calls returned something that was recorded, retval_known is 1 for those. trace-cmd 3.1.6 shows both with `report -R`, arguments if all calls have as many.
     #[arg(long, value_name = "TRACE.DAT")]
     trace_dat: Option<PathBuf>,
     /// A folder for uftrace: `uftrace replay -d FOLDER`, report, graph, tui
+    ///
+    /// uftrace knows no cores, and 1024 calls inside each other. It shows what calls were given and returned; of calls that have fewer arguments than others, none.
     #[arg(long, value_name = "FOLDER")]
     uftrace: Option<PathBuf>,
     /// A folder in the Common Trace Format, for babeltrace2 and Trace Compass
+    ///
+    /// Callers, what each core runs, arguments of the event entry and result of exit, as sequences.
     #[arg(long, value_name = "FOLDER")]
     ctf: Option<PathBuf>,
     /// In Fuchsia's trace format, for Perfetto
+    ///
+    /// As --perfetto.
     #[arg(long, value_name = "TRACE.FXT")]
     fxt: Option<PathBuf>,
     /// As Linux's tracer prints it
+    ///
+    /// function_graph: arguments, results and durations; function: callers and arguments, and no returns.
     #[arg(long, value_name = "TRACER", num_args = 0..=1, require_equals = true, default_missing_value = "function_graph")]
     text: Option<Tracer>,
 }

@@ -54,16 +54,27 @@ pub struct End {
     pub result: Option<u64>,
 }
 
-impl Mark {
-    /// How many events a format leaves out that has calls and their times and nothing else.
+/// Which values the calls of a trace come with, for formats that say so once for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    /// The fewest and the most arguments of a call; of one whose ENTRY is lost there are none.
+    pub arguments: Option<(usize, usize)>,
+    /// Returns that were recorded.
+    pub returns: u64,
+    /// Those of them with a result.
+    pub results: u64,
+}
+
+impl Values {
+    fn call(&mut self, arguments: usize) {
+        let (fewest, most) = self.arguments.unwrap_or((arguments, arguments));
+        self.arguments = Some((fewest.min(arguments), most.max(arguments)));
+    }
+
+    /// The most arguments of a call.
     #[must_use]
-    pub const fn besides(&self) -> u64 {
-        match self {
-            Self::Begin(call) => call.arguments.as_slice().len() as u64,
-            Self::End(end) => end.result.is_some() as u64,
-            Self::Other(..) => 1,
-            Self::Function(_) | Self::Switch(..) | Self::Missing(..) => 0,
-        }
+    pub fn most(&self) -> usize {
+        self.arguments.map_or(0, |(_, most)| most)
     }
 }
 
@@ -115,10 +126,23 @@ pub fn play(
     filter: &Filter,
     show: impl FnMut(Mark) -> io::Result<()>,
 ) -> io::Result<Rest> {
+    play_knowing(trace, symbols, filter, |_| show)
+}
+
+/// As [`play`], where what is shown first depends on which values the calls come with.
+///
+/// # Errors
+/// Those of the file and of what `begin` gives.
+pub fn play_knowing<F: FnMut(Mark) -> io::Result<()>>(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    begin: impl FnOnce(Values) -> F,
+) -> io::Result<Rest> {
     let decided = filter.decide(trace, symbols)?;
     let mut lost = lost(trace, symbols, filter, &decided)?;
     lost.settle(|step| filter.play_decided(trace, symbols, &decided, step))?;
-    let mut player = Player::new(show, &lost);
+    let mut player = Player::new(begin(lost.values), &lost);
     filter.play_decided(trace, symbols, &decided, |step| player.step(step))?;
     Ok(player.rest())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::calls::{Call, Return, Step, Task};
+use super::dump::Omitted;
 use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
@@ -26,7 +27,8 @@ pub fn comm(trace: &Trace, task: Task) -> (String, u32) {
     }
 }
 
-/// As tracer `function` prints it: FUNCTION and ENTRY events with their callers.
+/// As tracer `function` prints it: FUNCTION and ENTRY events with their callers, and what calls were given (Linux's `func-args`).
+/// Returns it does not print: what is known of a return alone is left out.
 ///
 /// # Errors
 /// Those of the file and of `out`.
@@ -35,7 +37,7 @@ pub fn function(
     symbols: &Symbols,
     filter: &Filter,
     mut out: impl Write,
-) -> io::Result<()> {
+) -> io::Result<Omitted> {
     let (events, cores) = (trace.events(), trace.header.cpus);
     let written = trace
         .cores
@@ -55,26 +57,46 @@ pub fn function(
          #              | |         |   |||||     |         |\n",
         written.max(events)
     )?;
+    let mut omitted = Omitted::default();
     filter.play(trace, symbols, false, |shown| match shown {
         Shown::Step(Step::Function(call) | Step::Enter(call)) => {
             let (name, id) = comm(trace, call.task);
             let us = symbols.nanoseconds(call.time).div_ceil(500) / 2;
             writeln!(
                 out,
-                "{name:>16}-{id:<7} [{:03}] ..... {:>5}.{:06}: {} <-{}",
+                "{name:>16}-{id:<7} [{:03}] ..... {:>5}.{:06}: {}{} <-{}",
                 call.core,
                 us / 1_000_000,
                 us % 1_000_000,
                 symbols.shown(call.callsite),
+                given(&call),
                 symbols.shown_caller(call.parent),
             )
         }
         Shown::Step(Step::Missing(core, events, _)) => {
             writeln!(out, "CPU:{core} [LOST {events} EVENTS]")
         }
-        _ => Ok(()),
+        Shown::Step(Step::Leave(leave)) => {
+            omitted.values += u64::from(leave.result.is_some());
+            omitted.events += u64::from(!leave.entered);
+            Ok(())
+        }
+        Shown::Step(Step::Other(_)) => {
+            omitted.events += 1;
+            Ok(())
+        }
+        Shown::Leaf(_) | Shown::Step(Step::Switch(..) | Step::Abandoned(..)) => Ok(()),
     })?;
-    out.flush()
+    out.flush()?;
+    Ok(omitted)
+}
+
+/// Arguments, where any were recorded.
+fn given(call: &Call) -> String {
+    match call.arguments.as_slice() {
+        [] => String::new(),
+        _ => call.arguments.to_string(),
+    }
 }
 
 /// As tracer `function_graph` prints it.
@@ -86,7 +108,7 @@ pub fn function_graph(
     symbols: &Symbols,
     filter: &Filter,
     mut out: impl Write,
-) -> io::Result<()> {
+) -> io::Result<Omitted> {
     const NO_DURATION: &str = "              |  ";
     write!(
         out,
@@ -100,12 +122,17 @@ pub fn function_graph(
     let width = last.to_string().len();
     let indent = |call: &Call| "  ".repeat((call.depth as usize).min(50));
     let mut running = BTreeMap::<u16, Task>::new();
+    let mut omitted = Omitted::default();
     filter.play(trace, symbols, true, |shown| {
         let (core, task) = match shown {
             Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => (leave.core, leave.call.task),
             Shown::Step(Step::Enter(call) | Step::Function(call)) => (call.core, call.task),
             Shown::Step(Step::Missing(core, events, _)) => {
                 return writeln!(out, "CPU:{core} [LOST {events} EVENTS]");
+            }
+            Shown::Step(Step::Other(_)) => {
+                omitted.events += 1;
+                return Ok(());
             }
             Shown::Step(_) => return Ok(()),
         };
@@ -161,7 +188,8 @@ pub fn function_graph(
             Shown::Step(_) => Ok(()),
         }
     })?;
-    out.flush()
+    out.flush()?;
+    Ok(omitted)
 }
 
 /// Fourteen characters: a mark for long calls, seven for the microseconds, the unit.

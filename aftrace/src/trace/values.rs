@@ -71,9 +71,15 @@ fn value(events: &Events<'_>, core: u16, kind: u16, index: usize) -> Option<u64>
 }
 
 /// A result as Linux's tracer function_graph writes it (kernel/trace/trace_functions_graph.c, `print_graph_retval`): what is a
-/// negative error number, of 64 bits or of 32, in decimal, all else in hexadecimal.
+/// negative error number in decimal, all else in hexadecimal.
 #[must_use]
 pub fn result(value: u64) -> String {
+    error(value).map_or_else(|| format!("{value:#x}"), |number| number.to_string())
+}
+
+/// The negative error number, of 64 bits or of 32, that a result is.
+#[must_use]
+pub fn error(value: u64) -> Option<i64> {
     /// Linux's largest error number.
     const ERRORS: i64 = 4095;
     let narrow = value >> 32 == 0 && value & 1 << 31 != 0;
@@ -82,11 +88,7 @@ pub fn result(value: u64) -> String {
     } else {
         value as i64
     };
-    if (-ERRORS..0).contains(&number) {
-        number.to_string()
-    } else {
-        format!("{value:#x}")
-    }
+    (-ERRORS..0).contains(&number).then_some(number)
 }
 
 /// ` = 0x0` behind the name of a function that returned it, where its result was recorded.

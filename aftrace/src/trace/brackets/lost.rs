@@ -8,7 +8,7 @@ use super::super::calls::{Call, Step};
 use super::super::file::Trace;
 use super::super::filter::{Decided, Filter};
 use super::super::symbols::Symbols;
-use super::{Clock, Player};
+use super::{Clock, Player, Values};
 
 /// Calls with a lost ENTRY that are put where they began; more are left out. Only damage makes so many.
 const UNSEEN_MAX: usize = 1 << 20;
@@ -44,6 +44,7 @@ pub(super) struct Lost {
     pub(super) gaps: FxHashMap<u16, Vec<Gap>>,
     /// In the order in which they begin, outer ones first.
     pub(super) calls: Vec<Unseen>,
+    pub(super) values: Values,
 }
 
 impl Lost {
@@ -101,6 +102,17 @@ pub(super) fn lost(
         let Some((core, time)) = place(&step) else {
             return Ok(());
         };
+        match step {
+            Step::Enter(call) => lost.values.call(call.arguments.as_slice().len()),
+            Step::Leave(leave) => {
+                lost.values.returns += 1;
+                lost.values.results += u64::from(leave.result.is_some());
+                if !leave.entered {
+                    lost.values.call(0);
+                }
+            }
+            _ => {}
+        }
         let gaps = lost.gaps.entry(core).or_default();
         if is_gap(gaps.is_empty(), &step) {
             let events = match step {

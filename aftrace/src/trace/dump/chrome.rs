@@ -1,5 +1,7 @@
 //! Chrome's trace format in JSON, which Perfetto's page and speedscope open: calls that begin ("B") and end ("E"), with microseconds.
 //!
+//! Arguments and results are texts, as `aftrace replay` writes them: a number of JSON has 53 bits in most programs.
+//!
 //! Half as long would be calls that do both at once ("X"). But of events at the same tick of the clock Perfetto takes those first,
 //! the longest first: a call would be shown around the one that it stands in.
 
@@ -7,18 +9,20 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::threads::Threads;
-use super::{Omitted, marks};
+use super::{Omitted, marks, register};
 use crate::trace::brackets::{End, Mark};
 use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
 use crate::trace::symbols::Symbols;
+use crate::trace::values::result;
 
 struct Writer<'a, W> {
     out: W,
     threads: Threads<'a>,
     symbols: &'a Symbols,
     tasks: BTreeSet<Task>,
+    switches: u64,
 }
 
 /// Writes the trace. Calls that have not returned begin and do not end; a call whose return is missing ends where a function around it
@@ -42,8 +46,10 @@ pub fn write(
         threads: Threads::new(trace),
         symbols,
         tasks: BTreeSet::new(),
+        switches: 0,
     };
-    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
+    let mut omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
+    omitted.events += writer.switches;
     writer.names()?;
     writer.out.flush()?;
     Ok(omitted)
@@ -62,7 +68,11 @@ impl<W: Write> Writer<'_, W> {
                     ",\"s\":\"t\",\"name\":\"events are missing\",\"args\":{{\"events\":{events}}}}}"
                 )
             }
-            Mark::Switch(..) | Mark::Other(..) => Ok(()),
+            Mark::Switch(..) => {
+                self.switches += 1;
+                Ok(())
+            }
+            Mark::Other(..) => Ok(()),
         }
     }
 
@@ -70,6 +80,8 @@ impl<W: Write> Writer<'_, W> {
         self.event("E", end.call.task, end.time)?;
         if !end.returned {
             write!(self.out, ",\"args\":{{\"return is missing\":1}}")?;
+        } else if let Some(value) = end.result {
+            write!(self.out, ",\"args\":{{\"result\":\"{}\"}}", result(value))?;
         }
         write!(self.out, "}}")
     }
@@ -83,9 +95,13 @@ impl<W: Write> Writer<'_, W> {
         let name = serde_json::to_string(&name).map_err(io::Error::other)?;
         write!(
             self.out,
-            ",\"name\":{name},\"args\":{{\"cpu\":{}}}}}",
+            ",\"name\":{name},\"args\":{{\"cpu\":{}",
             call.core
-        )
+        )?;
+        for (index, value) in call.arguments.as_slice().iter().enumerate() {
+            write!(self.out, ",\"{}\":\"{value:#x}\"", register(index))?;
+        }
+        write!(self.out, "}}}}")
     }
 
     /// What all events have; the object stays open.

@@ -11,7 +11,7 @@ use super::functions::Functions;
 use super::threads::Threads;
 use super::{Omitted, marks};
 use crate::trace::brackets::Mark;
-use crate::trace::calls::Task;
+use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
 use crate::trace::symbols::{Symbols, hex};
@@ -80,22 +80,29 @@ pub fn write(
     Ok(omitted)
 }
 
+/// A sequence: how many, and the values.
+fn values(fields: &mut Vec<u8>, values: &[u64]) {
+    fields.push(values.len() as u8);
+    fields.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+}
+
 impl Writer<'_> {
     fn mark(&mut self, mark: Mark) -> io::Result<()> {
         match mark {
-            Mark::Begin(call) | Mark::Function(call) => {
-                let kind = match mark {
-                    Mark::Begin(_) => ENTRY,
-                    _ => FUNCTION,
-                };
-                let mut fields = self.functions.number(call.callsite).to_le_bytes().to_vec();
-                fields.extend(self.functions.caller(call.parent).to_le_bytes());
-                self.event(call.core, call.time, call.task, kind, &fields)
+            Mark::Begin(call) => {
+                let mut fields = self.call(&call);
+                values(&mut fields, call.arguments.as_slice());
+                self.event(call.core, call.time, call.task, ENTRY, &fields)
+            }
+            Mark::Function(call) => {
+                let fields = self.call(&call);
+                self.event(call.core, call.time, call.task, FUNCTION, &fields)
             }
             Mark::End(end) if end.returned => {
                 let call = end.call;
                 let mut fields = self.functions.number(call.callsite).to_le_bytes().to_vec();
                 fields.extend((end.time - call.time).to_le_bytes());
+                values(&mut fields, end.result.as_slice());
                 self.event(end.core, end.time, call.task, EXIT, &fields)
             }
             Mark::Switch(core, time, next) => {
@@ -119,6 +126,12 @@ impl Writer<'_> {
             }
             Mark::End(_) | Mark::Other(..) => Ok(()),
         }
+    }
+
+    fn call(&mut self, call: &Call) -> Vec<u8> {
+        let mut fields = self.functions.number(call.callsite).to_le_bytes().to_vec();
+        fields.extend(self.functions.caller(call.parent).to_le_bytes());
+        fields
     }
 
     fn event(
@@ -210,6 +223,7 @@ const DESCRIPTION: &str = r#"/* CTF 1.8 */
 typealias integer { size = 8; align = 8; signed = false; } := uint8_t;
 typealias integer { size = 32; align = 8; signed = false; } := uint32_t;
 typealias integer { size = 64; align = 8; signed = false; } := uint64_t;
+typealias integer { size = 64; align = 8; signed = false; base = 16; } := value_t;
 
 trace {
 	major = 1;
@@ -281,6 +295,8 @@ event {
 	fields := struct {
 		function_t function;
 		function_t caller;
+		uint8_t arguments_length;
+		value_t arguments[arguments_length];
 	};
 };
 
@@ -291,6 +307,8 @@ event {
 	fields := struct {
 		function_t function;
 		uint64_t duration;
+		uint8_t result_length;
+		value_t result[result_length];
 	};
 };
 

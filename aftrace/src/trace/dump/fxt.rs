@@ -6,12 +6,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::functions::Functions;
 use super::threads::Threads;
-use super::{Omitted, marks};
+use super::{Omitted, marks, register};
 use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
 use crate::trace::symbols::Symbols;
+use crate::trace::values::error;
 
 /// The first word: a metadata record of its own.
 const MAGIC: u64 = 0x0016_5478_4604_0010;
@@ -31,7 +32,9 @@ const RUNNABLE: u64 = 1;
 
 const PROCESS_OBJECT: u64 = 1;
 const THREAD_OBJECT: u64 = 2;
+const ARGUMENT_SIGNED: u64 = 3;
 const ARGUMENT_UNSIGNED: u64 = 4;
+const ARGUMENT_POINTER: u64 = 7;
 const ARGUMENT_KOID: u64 = 8;
 
 /// References to strings have 15 bits, and the highest number of all says that the text stands in the record itself.
@@ -43,6 +46,9 @@ const THREADS_MAX: usize = 255;
 const TEXT_MAX: usize = 0x7ff8;
 /// All tasks are threads of the kernel.
 const PROCESS: u64 = 1;
+
+/// Type, name, value.
+type Argument<'n> = (u64, &'n str, u64);
 
 struct Writer<'a, W> {
     out: W,
@@ -175,16 +181,16 @@ impl<W: Write> Writer<'_, W> {
         task: Task,
         time: u64,
         (name, name_words): (u64, Vec<u64>),
-        argument: Option<(&str, u64)>,
+        arguments: &[Argument<'_>],
     ) -> io::Result<()> {
         let (thread, thread_words) = self.thread(task)?;
         let mut head = EVENT | kind << 16 | thread << 24 | name << 48;
         let mut words = [&[time], thread_words.as_slice(), &name_words].concat();
-        if let Some((name, value)) = argument {
-            head |= 1 << 20;
+        head |= (arguments.len() as u64) << 20;
+        for &(kind, name, value) in arguments {
             let text = padded(name);
             let size = 2 + text.len() as u64;
-            words.push(ARGUMENT_UNSIGNED | size << 4 | inline(name) << 16);
+            words.push(kind | size << 4 | inline(name) << 16);
             words.extend(text);
             words.push(value);
         }
@@ -199,12 +205,24 @@ impl<W: Write> Writer<'_, W> {
                     _ => INSTANT,
                 };
                 let name = self.name(call.callsite)?;
-                self.event(kind, call.task, call.time, name, None)
+                let arguments = call.arguments.as_slice().iter().enumerate();
+                let arguments: Vec<_> = arguments
+                    .map(|(index, value)| (ARGUMENT_POINTER, register(index), *value))
+                    .collect();
+                self.event(kind, call.task, call.time, name, &arguments)
             }
             Mark::End(end) => {
                 let name = self.name(end.call.callsite)?;
-                let argument = (!end.returned).then_some(("return is missing", 1));
-                self.event(END, end.call.task, end.time, name, argument)
+                let argument = match end.result {
+                    _ if !end.returned => Some((ARGUMENT_UNSIGNED, "return is missing", 1)),
+                    Some(value) => Some(match error(value) {
+                        Some(number) => (ARGUMENT_SIGNED, "result", number as u64),
+                        None => (ARGUMENT_POINTER, "result", value),
+                    }),
+                    None => None,
+                };
+                let argument: Vec<_> = argument.into_iter().collect();
+                self.event(END, end.call.task, end.time, name, &argument)
             }
             Mark::Switch(core, time, next) => {
                 let before = self.running.insert(core, next);
@@ -225,7 +243,7 @@ impl<W: Write> Writer<'_, W> {
                     Task::Core(core),
                     time,
                     name,
-                    Some(("events", events)),
+                    &[(ARGUMENT_UNSIGNED, "events", events)],
                 )
             }
             Mark::Other(..) => Ok(()),

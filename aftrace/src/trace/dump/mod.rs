@@ -12,7 +12,7 @@ pub mod uftrace;
 
 use std::{fmt, io};
 
-use super::brackets::{self, Mark};
+use super::brackets::{self, Mark, Values};
 use super::file::Trace;
 use super::filter::Filter;
 use super::symbols::Symbols;
@@ -22,17 +22,30 @@ use super::symbols::Symbols;
 pub struct Omitted {
     /// Calls: too deep, or in too badly damaged a part.
     pub calls: u64,
-    /// Events of types that the format does not know: stacks, triggers, values.
+    /// Events of types that the format does not know: stacks, triggers, values without a call, switches of tasks.
     pub events: u64,
+    /// Arguments and results of calls.
+    pub values: u64,
 }
 
 impl fmt::Display for Omitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, events } = self;
-        write!(
-            f,
-            "left out: {calls} calls that are too deep, in too damaged a part, or end in another order than brackets (does the kernel say which task it runs?), {events} events that the format has no form for"
-        )
+        let parts = [
+            (
+                self.calls,
+                "calls that are too deep, in too damaged a part, or end in another order than brackets (does the kernel say which task it runs?)",
+            ),
+            (self.events, "events that the format has no form for"),
+            (
+                self.values,
+                "arguments and results that the format has no room for",
+            ),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<_> = parts
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        write!(f, "left out: {}", parts.join(", "))
     }
 }
 
@@ -40,24 +53,44 @@ impl Omitted {
     /// Whether there is nothing to tell.
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.calls == 0 && self.events == 0
+        self.calls == 0 && self.events == 0 && self.values == 0
     }
 }
 
-/// Gives each mark of the trace to `write`, and counts what stays out of it: values, and calls that cannot be placed.
+/// Gives each mark of the trace to `write`, and counts what stays out of it: calls that cannot be placed, and what is no call.
 fn marks(
     trace: &Trace,
     symbols: &Symbols,
     filter: &Filter,
-    mut write: impl FnMut(Mark) -> io::Result<()>,
+    write: impl FnMut(Mark) -> io::Result<()>,
+) -> io::Result<Omitted> {
+    marks_knowing(trace, symbols, filter, |_| write)
+}
+
+/// As [`marks`], for formats that must know which values there are before the first mark.
+fn marks_knowing<F: FnMut(Mark) -> io::Result<()>>(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    begin: impl FnOnce(Values) -> F,
 ) -> io::Result<Omitted> {
     let mut events = 0;
-    let rest = brackets::play(trace, symbols, filter, |mark| {
-        events += mark.besides();
-        write(mark)
+    let rest = brackets::play_knowing(trace, symbols, filter, |values| {
+        let mut write = begin(values);
+        let events = &mut events;
+        move |mark| {
+            *events += u64::from(matches!(mark, Mark::Other(..)));
+            write(mark)
+        }
     })?;
     Ok(Omitted {
         calls: rest.left_out,
         events,
+        values: 0,
     })
+}
+
+/// The register that an argument was in.
+const fn register(index: usize) -> &'static str {
+    ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"][index]
 }

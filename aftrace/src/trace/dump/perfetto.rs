@@ -10,12 +10,13 @@ use self::proto::{
 };
 use super::functions::Functions;
 use super::threads::Threads;
-use super::{Omitted, marks};
+use super::{Omitted, marks, register};
 use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
 use crate::trace::symbols::Symbols;
+use crate::trace::values::error;
 
 mod proto;
 
@@ -148,18 +149,26 @@ impl<W: Write> Writer<'_, W> {
                     Mark::Begin(_) => BEGIN,
                     _ => INSTANT,
                 };
+                let arguments = call.arguments.as_slice().iter().enumerate();
                 let event = TrackEvent {
                     kind: Some(kind),
                     name_iid: Some(self.functions.number(call.callsite).into()),
+                    annotations: arguments
+                        .map(|(index, value)| value_of(register(index), *value))
+                        .collect(),
                     ..TrackEvent::default()
                 };
                 self.event(call.time, call.task, event)
             }
             Mark::End(end) => {
-                let missing = (!end.returned).then(|| annotation("return is missing", 1));
+                let annotation = match end.result {
+                    _ if !end.returned => Some(annotation("return is missing", 1)),
+                    Some(value) => Some(result_of(value)),
+                    None => None,
+                };
                 let event = TrackEvent {
                     kind: Some(END),
-                    annotations: missing.into_iter().collect(),
+                    annotations: annotation.into_iter().collect(),
                     ..TrackEvent::default()
                 };
                 self.event(end.time, end.call.task, event)
@@ -214,5 +223,27 @@ fn annotation(name: &str, value: u64) -> Annotation {
     Annotation {
         uint_value: Some(value),
         name: Some(name.to_owned()),
+        ..Annotation::default()
+    }
+}
+
+/// What may be an address, and is shown as one.
+fn value_of(name: &str, value: u64) -> Annotation {
+    Annotation {
+        pointer_value: Some(value),
+        name: Some(name.to_owned()),
+        ..Annotation::default()
+    }
+}
+
+/// A result: an error number as such.
+fn result_of(value: u64) -> Annotation {
+    match error(value) {
+        Some(number) => Annotation {
+            int_value: Some(number),
+            name: Some("result".to_owned()),
+            ..Annotation::default()
+        },
+        None => value_of("result", value),
     }
 }

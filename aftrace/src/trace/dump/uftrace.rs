@@ -9,9 +9,9 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 
 use super::threads::Threads;
-use super::{Omitted, marks};
-use crate::trace::brackets::Mark;
-use crate::trace::calls::Task;
+use super::{Omitted, marks_knowing};
+use crate::trace::brackets::{Mark, Values};
+use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
 use crate::trace::symbols::Symbols;
@@ -34,8 +34,15 @@ const LOST: u64 = 2;
 
 /// The task's session and its threads stand in task.txt; symbols are relative to their map; `info` has the deepest stack.
 const FEATURES: u64 = 1 << 1 | 1 << 5 | 1 << 6;
+/// There are arguments; there are results.
+const ARGUMENTS: u64 = 1 << 3;
+const RESULTS: u64 = 1 << 4;
 /// In `info` stand the program's name, its command line and the tasks.
 const INFOS: u64 = 1 << 0 | 1 << 3 | 1 << 7;
+/// And what arguments and results there are of functions, and that those are named by a regular expression.
+const SPECIFIED: u64 = 1 << 10 | 1 << 12;
+/// Behind the record stand its arguments, or its result.
+const MORE: u64 = 1 << 2;
 /// By where the stack is, uftrace guesses which addresses are the kernel's below the program: none of ours.
 const STACK: &str =
     "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0                          [stack]\n";
@@ -50,14 +57,17 @@ struct Writer<'a> {
     /// Functions by their distance from the text's start.
     names: BTreeMap<u64, String>,
     running: FxHashMap<u16, Task>,
-    /// Calls further in than uftrace goes.
-    too_deep: u64,
+    values: Values,
+    /// Beside what no mark is given of: calls further in than uftrace goes, switches of tasks, and arguments where there are fewer
+    /// than of other calls.
+    omitted: Omitted,
 }
 
 /// Writes the trace into an empty folder.
 ///
 /// Times are nanoseconds, rounded down. FUNCTION events, of which there is no end, are calls of no duration; a call whose return is
-/// missing ends where a function around it went on. uftrace has no cores.
+/// missing ends where a function around it went on. uftrace has no cores. It is told once how many arguments calls have: those of a
+/// call that has fewer than others are left out.
 ///
 /// # Errors
 /// Those of the files; more than 65536 tasks.
@@ -74,10 +84,16 @@ pub fn write(
         held: BTreeMap::new(),
         names: BTreeMap::new(),
         running: FxHashMap::default(),
-        too_deep: 0,
+        values: Values::default(),
+        omitted: Omitted::default(),
     };
-    let mut omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
-    omitted.calls += writer.too_deep;
+    let mut omitted = marks_knowing(trace, symbols, filter, |values| {
+        writer.values = values;
+        |mark| writer.mark(mark)
+    })?;
+    omitted.calls += writer.omitted.calls;
+    omitted.events += writer.omitted.events;
+    omitted.values += writer.omitted.values;
     writer.finish()?;
     Ok(omitted)
 }
@@ -87,31 +103,45 @@ impl Writer<'_> {
         match mark {
             Mark::Begin(call) if call.depth < DEPTH_MAX => {
                 self.running.insert(call.core, call.task);
-                let address = self.function(call.callsite);
-                self.record(call.task, call.time, ENTRY, call.depth, address)
+                let arguments = call.arguments.as_slice();
+                let is_told = arguments.len() == self.values.most();
+                if !is_told {
+                    self.omitted.values += arguments.len() as u64;
+                }
+                let arguments = if is_told { arguments } else { &[] };
+                self.record(&call, call.time, ENTRY, arguments)
             }
-            Mark::Begin(_) => {
-                self.too_deep += 1;
+            Mark::Begin(call) => {
+                self.omitted.calls += 1;
+                self.omitted.values += call.arguments.as_slice().len() as u64;
                 Ok(())
             }
             Mark::End(end) if end.call.depth < DEPTH_MAX => {
-                let address = self.function(end.call.callsite);
-                self.record(end.call.task, end.time, EXIT, end.call.depth, address)
+                self.record(&end.call, end.time, EXIT, end.result.as_slice())
+            }
+            Mark::End(end) => {
+                self.omitted.values += u64::from(end.result.is_some());
+                Ok(())
             }
             Mark::Function(call) if call.depth < DEPTH_MAX => {
-                let address = self.function(call.callsite);
-                self.record(call.task, call.time, ENTRY, call.depth, address)?;
-                self.record(call.task, call.time, EXIT, call.depth, address)
+                self.record(&call, call.time, ENTRY, &[])?;
+                self.record(&call, call.time, EXIT, &[])
+            }
+            Mark::Function(_) => {
+                self.omitted.calls += 1;
+                Ok(())
             }
             Mark::Switch(core, _, task) => {
+                self.omitted.events += 1;
                 self.running.insert(core, task);
                 Ok(())
             }
             Mark::Missing(core, time, events) => {
                 let task = self.running.get(&core).copied();
-                self.record(task.unwrap_or(Task::Core(core)), time, LOST, 0, events)
+                let task = task.unwrap_or(Task::Core(core));
+                self.append(task, time, LOST | events << ADDRESS_SHIFT, &[])
             }
-            Mark::Other(..) | Mark::End(_) | Mark::Function(_) => Ok(()),
+            Mark::Other(..) => Ok(()),
         }
     }
 
@@ -125,14 +155,16 @@ impl Writer<'_> {
         BASE + distance
     }
 
-    fn record(
-        &mut self,
-        task: Task,
-        ticks: u64,
-        kind: u64,
-        depth: u32,
-        address: u64,
-    ) -> io::Result<()> {
+    /// A call's begin or end, and values that belong to it.
+    fn record(&mut self, call: &Call, ticks: u64, kind: u64, values: &[u64]) -> io::Result<()> {
+        let address = self.function(call.callsite);
+        let more = if values.is_empty() { 0 } else { MORE };
+        let depth = u64::from(call.depth) << DEPTH_SHIFT;
+        let word = kind | more | depth | address << ADDRESS_SHIFT;
+        self.append(call.task, ticks, word, values)
+    }
+
+    fn append(&mut self, task: Task, ticks: u64, word: u64, values: &[u64]) -> io::Result<()> {
         if self.held.len() >= TASKS_MAX && !self.held.contains_key(&task) {
             return Err(io::Error::other(
                 "more than 65536 tasks, and uftrace has a file for each: take fewer with --core or --time-range",
@@ -141,8 +173,8 @@ impl Writer<'_> {
         let time = self.symbols.nanoseconds(ticks);
         let held = self.held.entry(task).or_default();
         held.extend(time.to_le_bytes());
-        let word = kind | MAGIC | u64::from(depth) << DEPTH_SHIFT | address << ADDRESS_SHIFT;
-        held.extend(word.to_le_bytes());
+        held.extend((word | MAGIC).to_le_bytes());
+        held.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         if held.len() >= HELD {
             self.flush(task)?;
         }
@@ -208,8 +240,13 @@ impl Writer<'_> {
         head.extend(4_u32.to_le_bytes());
         head.extend(40_u16.to_le_bytes());
         head.extend([1, 2]);
-        head.extend(FEATURES.to_le_bytes());
-        head.extend(INFOS.to_le_bytes());
+        let (most, results) = (self.values.most(), self.values.results);
+        let specified = [(most > 0, ARGUMENTS), (results > 0, RESULTS)];
+        let specified = specified.into_iter().filter(|(is, _)| *is);
+        let features = specified.fold(FEATURES, |all, (_, feature)| all | feature);
+        let is_specified = features != FEATURES;
+        head.extend(features.to_le_bytes());
+        head.extend((INFOS | if is_specified { SPECIFIED } else { 0 }).to_le_bytes());
         head.extend((DEPTH_MAX as u16).to_le_bytes());
         head.extend([0; 6]);
         file.write_all(&head)?;
@@ -217,6 +254,24 @@ impl Writer<'_> {
         writeln!(file, "cmdline:aftrace dump --uftrace")?;
         writeln!(file, "taskinfo:lines=2")?;
         writeln!(file, "taskinfo:nr_tid={}", numbers.len())?;
-        writeln!(file, "taskinfo:tids={}", numbers.join(","))
+        writeln!(file, "taskinfo:tids={}", numbers.join(","))?;
+        if is_specified {
+            let lines = features.count_ones() - FEATURES.count_ones();
+            writeln!(file, "argspec:lines={lines}")?;
+        }
+        if most > 0 {
+            let each: Vec<_> = (1..=most)
+                .map(|number| format!("arg{number}/x64"))
+                .collect();
+            writeln!(file, "argspec:.@{}", each.join(","))?;
+        }
+        if results > 0 {
+            // Decimal where it is small, as error numbers are.
+            writeln!(file, "retspec:.@retval/d64")?;
+        }
+        if is_specified {
+            writeln!(file, "pattern_type:regex")?;
+        }
+        Ok(())
     }
 }

@@ -12,8 +12,22 @@ use super::facts::{Sample, task_of};
 use super::{fresh, same};
 use crate::setup::tools::Tool;
 
-/// Task, name, caller, start, duration.
-type Call = (Task, String, String, u64, Option<u64>);
+/// Task, name, caller, start, duration; arguments and result.
+type Call = (Task, String, String, u64, Option<u64>, Vec<u64>);
+
+/// `NAME_length = 1, NAME = [ [0] = 0x7 ]`: the values.
+fn values(line: &str, name: &str) -> Option<Vec<u64>> {
+    let (_, rest) = line.split_once(&format!("{name}_length = "))?;
+    let (count, rest) = rest.split_once(", ")?;
+    let (list, _) = rest
+        .strip_prefix(&format!("{name} = ["))?
+        .rsplit_once(" ]")?;
+    let value = |each: &str| u64::from_str_radix(each.split_once("] = 0x")?.1, 16).ok();
+    let values = list.split(", ").filter(|each| !each.trim().is_empty());
+    let values = values.map(|each| value(each.trim()));
+    let values = values.collect::<Option<Vec<_>>>()?;
+    (count.parse() == Ok(values.len())).then_some(values)
+}
 
 /// `NAME = ( "LABEL" : container = NUMBER )`: label and number.
 fn label<'t>(line: &'t str, name: &str) -> Option<(&'t str, u32)> {
@@ -66,8 +80,11 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
         match (kind, label(fields, "caller")) {
             ("entry", Some((caller, _))) => {
                 open.push(seen.calls.len());
+                let values = values(fields, "arguments");
+                let values = values.with_context(|| format!("no arguments: {line}"))?;
+                let (function, caller) = (function.to_owned(), caller.to_owned());
                 seen.calls
-                    .push((task, function.to_owned(), caller.to_owned(), time, None));
+                    .push((task, function, caller, time, None, values));
             }
             ("function", Some((caller, _))) => {
                 seen.functions.push(format!("{function} <- {caller}"))
@@ -75,7 +92,7 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
             ("exit", None) => {
                 let ticks = fields
                     .split_once("duration = ")
-                    .and_then(|(_, rest)| rest.split(' ').next());
+                    .and_then(|(_, rest)| rest.split(',').next());
                 let ticks = ticks.and_then(|ticks| ticks.parse().ok());
                 let ticks = ticks.with_context(|| format!("no duration: {line}"))?;
                 // Calls whose return is missing have no exit.
@@ -92,6 +109,9 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
                     "another duration: {line}"
                 );
                 seen.calls[index].4 = Some(duration);
+                let result = values(fields, "result");
+                let result = result.with_context(|| format!("no result: {line}"))?;
+                seen.calls[index].5.extend(result);
             }
             _ => anyhow::bail!("not understood: {line}"),
         }
@@ -123,7 +143,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     let data = sample.output(folder, "ctf");
     fresh(&data)?;
     let omitted = write(&sample.trace, &sample.symbols, &Filter::default(), &data)?;
-    ensure!(omitted.is_none(), "{omitted}");
+    ensure!(omitted == sample.besides_calls(), "{omitted}");
     let captured = tool.run(&["--no-delta", "--clock-seconds", &data.to_string_lossy()])?;
     let seen = read(&captured.stdout, sample)?;
     let calls: Vec<String> = seen.calls.iter().map(|call| format!("{call:?}")).collect();
@@ -135,6 +155,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
             caller,
             call.start,
             call.duration,
+            call.values().map(|(_, value)| value).collect(),
         );
         format!("{call:?}")
     });

@@ -1,24 +1,21 @@
 //! The traces that the readers are given, and what aftrace itself finds in them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use aarch64_ftrace::trace::{Event, FrameKind, Type, events_head};
 use aftrace::trace::brackets::{self, Mark};
 use aftrace::trace::calls::Task;
+use aftrace::trace::dump::Omitted;
 use aftrace::trace::dump::threads::OF_CORES;
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
-use aftrace::trace::ram::FrameWriter;
+use aftrace::trace::replay::{Style, replay};
 use aftrace::trace::report::Report;
 use aftrace::trace::symbols::Symbols;
+use aftrace::trace::values::result;
 use anyhow::{Result, ensure};
 
-#[path = "../../../../aftrace/tests/kernel/mod.rs"]
-mod synthetic;
-
-use synthetic::{Core, RETURN, callsite, entry, event};
+use super::same;
 
 /// A call that ENTRY and EXIT are recorded of, or only one of them. Times are nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +30,19 @@ pub struct Call {
     pub duration: Option<u64>,
     /// Then: how long it was seen, until a function around it went on; `None` if until the end.
     pub seen: Option<u64>,
+    /// What it was given and what it returned, where that is recorded.
+    pub arguments: Vec<u64>,
+    pub result: Option<u64>,
+}
+
+impl Call {
+    /// Its arguments and its result, by name; none of those that are not recorded.
+    pub fn values(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        let arguments = self.arguments.iter().enumerate();
+        let arguments = arguments.map(|(index, value)| (format!("x{index}"), *value));
+        let result = self.result.map(|value| ("result".to_owned(), value));
+        arguments.chain(result)
+    }
 }
 
 /// A FUNCTION event: a call without an end.
@@ -60,6 +70,8 @@ pub struct Sample {
     pub missing: BTreeMap<u16, u64>,
     /// A core goes on to another task: core, nanoseconds, task.
     pub switches: Vec<(u16, u64, Task)>,
+    /// Events that are none of this: stacks, triggers, values of no call.
+    pub others: u64,
 }
 
 impl Sample {
@@ -74,10 +86,12 @@ impl Sample {
             functions: Vec::new(),
             missing: BTreeMap::new(),
             switches: Vec::new(),
+            others: 0,
             symbols,
             trace,
         };
         sample.look()?;
+        sample.is_what_is_replayed()?;
         Ok(sample)
     }
 
@@ -104,6 +118,8 @@ impl Sample {
                         start: symbols.nanoseconds(call.time),
                         duration: None,
                         seen: None,
+                        arguments: call.arguments.as_slice().to_vec(),
+                        result: None,
                     });
                 }
                 Mark::End(end) => {
@@ -111,7 +127,10 @@ impl Sample {
                     let ticks = end.time - end.call.time;
                     let ticks = Some(symbols.nanoseconds(ticks));
                     match index {
-                        Some(index) if end.returned => calls[index].duration = ticks,
+                        Some(index) if end.returned => {
+                            calls[index].duration = ticks;
+                            calls[index].result = end.result;
+                        }
                         Some(index) => calls[index].seen = ticks,
                         None => {}
                     }
@@ -128,7 +147,7 @@ impl Sample {
                 Mark::Switch(core, time, task) => {
                     self.switches.push((core, symbols.nanoseconds(time), task))
                 }
-                Mark::Other(..) => {}
+                Mark::Other(..) => self.others += 1,
             }
             Ok(())
         })?;
@@ -155,12 +174,89 @@ impl Sample {
                 )
             })
             .collect();
+        let mut all = BTreeMap::<&str, u64>::new();
+        let functions = self.functions.iter().map(|function| &function.name);
+        for name in self.calls.iter().map(|call| &call.name).chain(functions) {
+            *all.entry(name).or_default() += 1;
+        }
+        let counted = report.rows.iter();
+        let counted = counted.map(|(name, row)| (name.as_str(), row.calls + row.unfinished));
+        let counted = counted.collect::<BTreeMap<_, _>>();
+        ensure!(
+            all == counted,
+            "{}: of calls there are {all:?}, the report has {counted:?}",
+            self.name
+        );
         ensure!(
             sums == reported && !sums.is_empty(),
             "{}: the calls are {sums:?}, the report has {reported:?}",
             self.name
         );
         Ok(())
+    }
+
+    /// Arguments and results of calls are those that `aftrace replay` prints.
+    fn is_what_is_replayed(&self) -> Result<()> {
+        let mut text = Vec::new();
+        let (trace, symbols, all) = (&self.trace, &self.symbols, Filter::default());
+        replay(trace, symbols, &all, &Style::default(), &mut text)?;
+        let text = String::from_utf8(text)?;
+        let mut printed = Vec::new();
+        for line in text.lines().take_while(|line| !line.is_empty()) {
+            let Some((_, call)) = line.split_once(" | ") else {
+                continue;
+            };
+            let call = call.trim();
+            // `name(0x1) {`, `name(); /* = 0x2 */`, `} /* name = 0x2 */`
+            if !call.starts_with('}')
+                && let Some((name, values)) = call
+                    .split_once(") {")
+                    .or(call.split_once(");"))
+                    .and_then(|(call, _)| call.rsplit_once('('))
+                && !values.is_empty()
+            {
+                printed.push(format!("{name}({values})"));
+            }
+            if let Some((before, value)) =
+                call.strip_suffix(" */").and_then(|c| c.rsplit_once(" = "))
+            {
+                let name = before.strip_prefix("} /* ");
+                let name = name.or(before.rsplit_once('(').map(|(name, _)| name));
+                let name = name.unwrap_or_default();
+                let value = value.split(',').next().unwrap_or_default();
+                printed.push(format!("{name} = {value}"));
+            }
+        }
+        let mut known = Vec::new();
+        for call in &self.calls {
+            if !call.arguments.is_empty() {
+                let values: Vec<_> = call.arguments.iter().map(|v| format!("{v:#x}")).collect();
+                known.push(format!("{}({})", call.name, values.join(", ")));
+            }
+            known.extend(
+                call.result
+                    .map(|value| format!("{} = {}", call.name, result(value))),
+            );
+        }
+        printed.sort();
+        known.sort();
+        same("values", &known, &printed)
+    }
+
+    /// What a format leaves out that has calls with their values and nothing else.
+    pub fn besides_calls(&self) -> Omitted {
+        Omitted {
+            events: self.others,
+            ..Omitted::default()
+        }
+    }
+
+    /// As [`Self::besides_calls`], where there are no cores that could change tasks either.
+    pub fn besides_tasks(&self) -> Omitted {
+        Omitted {
+            events: self.others + self.switches.len() as u64,
+            ..Omitted::default()
+        }
     }
 
     /// The calls by task, and in the order in which they began.
@@ -184,6 +280,8 @@ impl Sample {
                     start: function.time,
                     duration: Some(0),
                     seen: None,
+                    arguments: Vec::new(),
+                    result: None,
                 });
             }
             all.extend(self.calls.get(number).cloned());
@@ -211,80 +309,4 @@ pub fn task_of(number: u32) -> Task {
         Some(core) => Task::Core(core as u16),
         None => Task::Id(number),
     }
-}
-
-/// All traces, written below `folder`.
-///
-/// # Errors
-/// They cannot be written, or aftrace does not agree with itself.
-pub fn samples(folder: &Path) -> Result<Vec<Sample>> {
-    let traces = folder.join("traces");
-    let mut samples = Vec::new();
-    for (name, bytes) in [("a whole trace", whole()), ("a trace with gaps", gaps())] {
-        let path = traces.join(format!("{}.aft", name.replace(' ', "-")));
-        fs::write(&path, bytes)?;
-        let trace = Trace::open(&path)?;
-        let symbols = Symbols::of_trace(&trace);
-        samples.push(Sample::new(name, trace, symbols)?);
-    }
-    let (whole, gaps) = (&samples[0], &samples[1]);
-    // What the readers are to be tried with is there.
-    ensure!(whole.missing.is_empty() && whole.functions.len() == 3 && whole.counted().1 == 2);
-    ensure!(gaps.missing.values().sum::<u64>() == 85 && gaps.counted().1 > 2);
-    Ok(samples)
-}
-
-/// Two cores and three tasks; interrupts in the one that no task runs on; at the end a call that does not return.
-fn cores() -> [Vec<Event>; 2] {
-    let mut first = Core::new(1);
-    first.task(7);
-    let mut first = first.run(20);
-    first.task(4100);
-    let mut first = first.run(15);
-    first.task(7);
-    let mut first = first.run(5).events;
-    let second = Core::new(2).run(40).events;
-    // Half a second later, which some formats need more bits for.
-    let last = first.last().map_or(0, |event| event.time()) + 30_000_000;
-    let caller = (entry(4) + 0x20) as u32;
-    // All within a tick of the clock: what stands in what is told by the order alone.
-    let short =
-        |kind, time, function, upper| event(kind, last - 1000 + time, callsite(function), upper);
-    first.extend([
-        short(Type::Entry, 0, 1, caller),
-        short(Type::Entry, 0, 2, caller),
-        short(Type::Exit, 0, 2, 0),
-        short(Type::Entry, 0, 5, caller),
-        short(Type::Exit, 1, 5, 1),
-        short(Type::Exit, 1, 1, 1),
-        short(Type::Entry, 1, 1, caller),
-        short(Type::Exit, 1, 1, 0),
-    ]);
-    // From the middle of functions, one of which is the last that the readers are given a name of.
-    let callers = [entry(4) + 0x20, entry(5) + 0x20, RETURN + 8];
-    let called = |(n, caller)| event(Type::Function, last + 100 + n, callsite(3), caller as u32);
-    first.extend((0..).zip(callers).map(called));
-    first.push(event(Type::Entry, last + 200, callsite(0), caller));
-    first.push(event(Type::Entry, last + 250, callsite(2), caller));
-    [first, second]
-}
-
-fn whole() -> Vec<u8> {
-    synthetic::file(&cores(), 100)
-}
-
-/// Of the first core the first 37 events are overwritten, of the second 48 in the middle lost.
-fn gaps() -> Vec<u8> {
-    let [first, second] = cores();
-    let mut bytes = synthetic::file(&[Vec::new(), second[..200].to_vec()], 60);
-    let parts = [(0, 37, &first[37..]), (1, 48, &second[248..])];
-    let mut out = FrameWriter::new(&mut bytes);
-    for (core, lost, events) in parts {
-        let slots: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
-        let number = if core == 0 { 37 } else { 248 };
-        let head = events_head(number, lost);
-        let written = out.frame(FrameKind::Events, core, &[&head, &slots]);
-        written.expect("a vector takes all");
-    }
-    bytes
 }

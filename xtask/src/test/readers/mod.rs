@@ -4,6 +4,7 @@
 mod babeltrace;
 mod cores;
 mod facts;
+mod made;
 pub mod perfetto;
 mod real;
 mod trace_cmd;
@@ -28,7 +29,7 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     let mut samples = Vec::new();
     tally.step("traces made for the readers", || {
         fresh(&folder.join("traces"))?;
-        samples.extend(facts::samples(&folder)?);
+        samples.extend(made::samples(&folder)?);
         Ok(())
     });
     tally.step("traces of the demo kernel", || {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aftrace::trace::dump::threads::Threads;
 use aftrace::trace::dump::{chrome, fxt, perfetto};
 use aftrace::trace::filter::Filter;
+use aftrace::trace::values::{error, result};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
@@ -25,13 +26,18 @@ const ENGINE: &str = include_str!("trace_processor.js");
 const LIMIT: Duration = Duration::from_secs(120);
 
 const MISSING: &str = "events are missing";
-const QUERIES: [&str; 5] = [
+const QUERIES: [&str; 6] = [
     // Instants of what is missing are no calls.
     "select tid, s.depth, s.name, s.ts, s.dur, (select max(int_value) from args where args.arg_set_id = s.arg_set_id \
      and key like '%return is missing') from slice s join thread_track t on s.track_id = t.id join thread using (utid) \
      where s.name != 'events are missing' order by tid, s.id",
     "select tid, sum(int_value) from slice s join thread_track t on s.track_id = t.id join thread using (utid) \
      join args using (arg_set_id) where s.name = 'events are missing' and key like '%events' group by tid",
+    // As text: the numbers of JSON have 53 bits.
+    "select tid, s.depth, s.ts, group_concat(what || '=' || value, ' ') from (select arg_set_id, replace(replace(key, 'debug.', ''), \
+     'args.', '') as what, coalesce(string_value, cast(int_value as text)) as value from args order by key desc) join slice s \
+     using (arg_set_id) join thread_track t on s.track_id = t.id join thread using (utid) where what glob 'x[0-7]' or what = 'result' \
+     group by s.id order by tid, s.id",
     "select cpu, ts, tid from sched join thread using (utid) order by ts",
     "select tid, thread.name from thread join process using (upid) where process.name = 'kernel' and thread.name is not null \
      order by tid",
@@ -64,7 +70,12 @@ impl Format {
             Self::Fxt => fxt::write(trace, symbols, &all, out)?,
             Self::Chrome => chrome::write(trace, symbols, &all, out)?,
         };
-        ensure!(omitted.is_none(), "{omitted}");
+        let expected = match self {
+            // It has no form for switches.
+            Self::Chrome => sample.besides_tasks(),
+            Self::Perfetto | Self::Fxt => sample.besides_calls(),
+        };
+        ensure!(omitted == expected, "{omitted}");
         Ok(())
     }
 }
@@ -203,7 +214,7 @@ pub fn ask(engine: &Path, paths: &[PathBuf], queries: &[&str]) -> Result<Vec<Vec
 }
 
 fn compare(format: Format, sample: &Sample, answers: &[Vec<Value>]) -> Result<()> {
-    let [calls, missing, switches, threads, errors] = answers else {
+    let [calls, missing, values, switches, threads, errors] = answers else {
         bail!("{} answers", answers.len());
     };
     ensure!(errors.is_empty(), "Perfetto found errors: {errors:?}");
@@ -222,6 +233,8 @@ fn compare(format: Format, sample: &Sample, answers: &[Vec<Value>]) -> Result<()
     expected.sort_by_key(|(tid, _)| *tid);
     let expected: Vec<String> = expected.into_iter().map(|(_, row)| row).collect();
     same("calls", &seen.collect::<Vec<_>>(), &expected)?;
+
+    compare_values(format, sample, values)?;
 
     let tasks: BTreeSet<u32> = threads
         .iter()
@@ -272,4 +285,47 @@ fn compare(format: Format, sample: &Sample, answers: &[Vec<Value>]) -> Result<()
         &seen.collect::<Vec<_>>(),
         &expected.collect::<Vec<_>>(),
     )
+}
+
+/// Arguments and results: numbers, and texts in Chrome's format.
+fn compare_values(format: Format, sample: &Sample, rows: &[Value]) -> Result<()> {
+    let value = |name: &str, value: u64| match (format, error(value)) {
+        (Format::Chrome, _) if name == "result" => result(value),
+        (Format::Chrome, _) => format!("{value:#x}"),
+        (_, Some(number)) if name == "result" => number.to_string(),
+        _ => value.cast_signed().to_string(),
+    };
+    let mut threads = Threads::new(&sample.trace);
+    let mut expected = Vec::new();
+    for call in sample.by_task() {
+        let values = call.values();
+        let mut values: Vec<_> = values
+            .map(|(name, number)| format!("{name}={}", value(&name, number)))
+            .collect();
+        if !values.is_empty() {
+            values.sort();
+            let number = threads.number(call.task);
+            expected.push((number, call.depth, call.start, values.join(" ")));
+        }
+    }
+    expected.sort_by_key(|(number, ..)| *number);
+    let mut seen = Vec::new();
+    for row in rows {
+        let (number, depth) = (row[0].as_u64(), row[1].as_u64());
+        let values = row[3].as_str().context("no values")?;
+        let mut values: Vec<_> = values.split(' ').collect();
+        values.sort_unstable();
+        let row = (number, depth, row[2].as_u64(), values.join(" "));
+        seen.push(format!("{row:?}"));
+    }
+    let expected = expected.into_iter().map(|(number, depth, start, values)| {
+        let row = (
+            Some(u64::from(number)),
+            Some(u64::from(depth)),
+            Some(start),
+            values,
+        );
+        format!("{row:?}")
+    });
+    same("values", &seen, &expected.collect::<Vec<_>>())
 }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aftrace::trace::calls::Task;
+use aftrace::trace::dump::Omitted;
 use aftrace::trace::dump::uftrace::write;
 use aftrace::trace::filter::Filter;
 use aftrace::trace::replay::duration;
 use anyhow::{Context as _, Result, ensure};
 
-use super::facts::{Sample, task_of};
+use super::facts::{Call, Sample, task_of};
 use super::{fresh, same};
 use crate::setup::tools::Tool;
 
 /// Task, depth, name, start, duration.
-type Call = (Task, usize, String, u64, Option<u64>);
+type Shown = (Task, usize, String, u64, Option<u64>);
 
 /// `[TID] SECONDS.NANOSECONDS | NAME() {` and the like.
 fn line(text: &str) -> Option<(Task, u64, usize, &str)> {
@@ -28,8 +29,8 @@ fn line(text: &str) -> Option<(Task, u64, usize, &str)> {
 }
 
 /// `replay --no-merge`: a line for each entry and each exit.
-fn read(replay: &str) -> Result<Vec<Call>> {
-    let mut calls = Vec::<Call>::new();
+fn read(replay: &str) -> Result<Vec<Shown>> {
+    let mut calls = Vec::<Shown>::new();
     let mut open = BTreeMap::<Task, Vec<usize>>::new();
     for text in replay.lines().skip(1).take_while(|text| !text.is_empty()) {
         let (task, time, depth, call) =
@@ -38,14 +39,16 @@ fn read(replay: &str) -> Result<Vec<Call>> {
         if call.starts_with("/* LOST") {
             continue;
         }
-        if let Some(name) = call.strip_suffix("() {") {
+        if let Some((name, _)) = call.strip_suffix(") {").and_then(|c| c.rsplit_once('(')) {
             open.push(calls.len());
             calls.push((task, depth, name.to_owned(), time, None));
             continue;
         }
+        // `} = 1; /* name */`
         let name = call
-            .strip_prefix("} /* ")
-            .and_then(|call| call.strip_suffix(" */"));
+            .strip_suffix(" */")
+            .and_then(|call| call.strip_prefix('}')?.split_once("/* "));
+        let name = name.map(|(_, name)| name);
         let name = name.with_context(|| format!("not understood: {text}"))?;
         let begun = open
             .pop()
@@ -85,7 +88,15 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     let data = sample.output(folder, "uftrace");
     fresh(&data)?;
     let omitted = write(&sample.trace, &sample.symbols, &Filter::default(), &data)?;
-    ensure!(omitted.is_none(), "{omitted}");
+    // It is told once how many arguments calls have.
+    let most = sample.calls.iter().map(|call| call.arguments.len()).max();
+    let is_told = |call: &&Call| Some(call.arguments.len()) == most;
+    let untold = sample.calls.iter().filter(|call| !is_told(call));
+    let expected = Omitted {
+        values: untold.map(|call| call.arguments.len() as u64).sum(),
+        ..sample.besides_tasks()
+    };
+    ensure!(omitted == expected, "{omitted}");
     let data = data.to_string_lossy();
     let run = |arguments: &[&str]| tool.text(&[&["--no-pager", "-d", &data], arguments].concat());
     let seen = read(&run(&["replay", "--no-merge", "-f", "time,tid"])?)?;
@@ -93,7 +104,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     // Calls whose return is missing last until they are known to be over.
     let expected = sample.shown().into_iter().map(|call| {
         let duration = call.duration.or(call.seen);
-        let call: Call = (
+        let call: Shown = (
             call.task,
             call.depth as usize,
             call.name,
@@ -137,8 +148,8 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         report.rows.len()
     );
 
-    let lost = run(&["dump"])?;
-    let lost = lost.lines().filter_map(|line| {
+    let dump = run(&["dump"])?;
+    let lost = dump.lines().filter_map(|line| {
         let (_, rest) = line.split_once("[lost ] <")?;
         u64::from_str_radix(rest.split_once('>')?.0, 16).ok()
     });
@@ -147,5 +158,61 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         lost == expected,
         "{lost} events are lost, it should be {expected}"
     );
-    Ok(())
+    let expected = sample.by_task().into_iter().filter_map(|call| {
+        let told = if is_told(&call) {
+            &call.arguments[..]
+        } else {
+            &[]
+        };
+        let values: Vec<u64> = told.iter().copied().chain(call.result).collect();
+        let values = format!("{} {values:x?}", call.name);
+        (!told.is_empty() || call.result.is_some()).then_some(values)
+    });
+    let mut expected: Vec<_> = expected.collect();
+    let mut seen = values(&dump)?;
+    expected.sort();
+    seen.sort();
+    same("values", &seen, &expected)
+}
+
+/// What `dump` has of arguments and results: a line for each call with values.
+fn values(dump: &str) -> Result<Vec<String>> {
+    let mut open = Vec::<(String, Vec<u64>)>::new();
+    let mut seen = Vec::new();
+    let mut take = |(name, values): (String, Vec<u64>)| {
+        if !values.is_empty() {
+            seen.push(format!("{name} {values:x?}"));
+        }
+    };
+    let mut ended = None;
+    for line in dump.lines() {
+        let call = |word: &str| {
+            let (_, rest) = line.split_once(word)?;
+            Some(rest.rsplit_once('(')?.0.to_owned())
+        };
+        // `  args[0] x64: 0x..`, `  retval d64: 0x..`
+        if let Some((_, value)) = line.strip_prefix("  ").and_then(|l| l.split_once("64: 0x")) {
+            let value = u64::from_str_radix(value, 16)?;
+            let call = ended.as_mut().or(open.last_mut());
+            call.with_context(|| format!("of no call: {line}"))?
+                .1
+                .push(value);
+            continue;
+        }
+        if line.contains("[retval]") || line.contains("[args ]") {
+            continue;
+        }
+        ended.take().map(&mut take);
+        if let Some(name) = call("[entry] ") {
+            open.push((name, Vec::new()));
+        } else if let Some(name) = call("[exit ] ") {
+            ended = open.pop();
+            let is_its = ended.as_ref().is_some_and(|(begun, _)| *begun == name);
+            ensure!(is_its, "nothing to end: {line}");
+        } else if line.starts_with("reading ") {
+            open.drain(..).for_each(&mut take);
+        }
+    }
+    ended.into_iter().chain(open).for_each(&mut take);
+    Ok(seen)
 }

@@ -73,6 +73,10 @@ pub struct TrackEvent {
 pub struct Annotation {
     #[prost(uint64, optional, tag = "3")]
     pub uint_value: Option<u64>,
+    #[prost(int64, optional, tag = "4")]
+    pub int_value: Option<i64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub pointer_value: Option<u64>,
     #[prost(string, optional, tag = "10")]
     pub name: Option<String>,
 }

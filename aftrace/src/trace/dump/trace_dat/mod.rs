@@ -11,10 +11,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use self::head::{ENTRY, EXIT, FUNCTION, SWITCH};
+use self::head::{ENTRY, EXIT, FUNCTION, SWITCH, is_known_of_some};
 use super::threads::Threads;
-use super::{Omitted, marks};
-use crate::trace::brackets::Mark;
+use super::{Omitted, marks_knowing};
+use crate::trace::brackets::{Mark, Values};
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
@@ -55,6 +55,7 @@ struct Page {
 }
 
 struct Writer<'a> {
+    values: Values,
     trace: &'a Trace,
     threads: Threads<'a>,
     symbols: &'a Symbols,
@@ -80,6 +81,7 @@ pub fn write(
     out: impl Write,
 ) -> io::Result<Omitted> {
     let mut writer = Writer {
+        values: Values::default(),
         trace,
         threads: Threads::new(trace),
         symbols,
@@ -89,7 +91,10 @@ pub fn write(
         names: BTreeMap::new(),
         tasks: BTreeSet::new(),
     };
-    let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
+    let omitted = marks_knowing(trace, symbols, filter, |values| {
+        writer.values = values;
+        |mark| writer.mark(mark)
+    })?;
     writer.finish(out)?;
     Ok(omitted)
 }
@@ -100,15 +105,26 @@ impl Writer<'_> {
             Mark::Begin(call) => {
                 let mut fields = self.function(call.callsite).to_le_bytes().to_vec();
                 fields.extend((call.depth as i32).to_le_bytes());
+                if self.values.most() > 0 {
+                    fields.extend(0_u32.to_le_bytes());
+                    let arguments = call.arguments.as_slice().iter();
+                    fields.extend(arguments.flat_map(|value| value.to_le_bytes()));
+                }
                 self.event(call.core, call.time, call.task, ENTRY, &fields)
             }
             Mark::End(end) if end.returned => {
                 let call = end.call;
                 let mut fields = self.function(call.callsite).to_le_bytes().to_vec();
+                if self.values.results > 0 {
+                    fields.extend(end.result.unwrap_or_default().to_le_bytes());
+                }
                 fields.extend((call.depth as i32).to_le_bytes());
                 fields.extend(0_u32.to_le_bytes());
                 fields.extend(self.symbols.nanoseconds(call.time).to_le_bytes());
                 fields.extend(self.symbols.nanoseconds(end.time).to_le_bytes());
+                if is_known_of_some(self.values) {
+                    fields.extend(u32::from(end.result.is_some()).to_le_bytes());
+                }
                 self.event(end.core, end.time, call.task, EXIT, &fields)
             }
             Mark::Function(call) => {
@@ -257,6 +273,7 @@ impl Writer<'_> {
             &names.collect::<String>(),
             &tasks.collect::<String>(),
             cpus as u32,
+            self.values,
         );
         let begin = (head.len() as u64 + 16 * cpus).next_multiple_of(PAGE as u64);
         let mut offset = begin;
