@@ -145,6 +145,48 @@ fn what_a_format_has_no_room_for_is_counted() {
     assert_eq!(left_out(&events), BTreeMap::from(expected));
 }
 
+/// A kernel may name its tasks as it likes, and a file its functions: none of it is taken for lines of the format.
+#[test]
+fn a_name_of_several_lines_stays_one_name() {
+    let events = [
+        event(Type::Task, 100, 0, 7),
+        event(Type::Entry, 110, callsite(1), 0),
+        event(Type::Exit, 120, callsite(1), 10),
+    ];
+    let mut trace = opened(&file(&[events.to_vec()], 100));
+    trace.tasks.insert(7, "x\ny \\ \"".to_owned());
+    for symbol in &mut trace.symbols {
+        symbol.name = "f\ng \\ \"".to_owned();
+    }
+    let (symbols, all) = (Symbols::of_trace(&trace), Filter::default());
+    let scratch = tempfile::tempdir().unwrap();
+    let [uf, cf] = ["uftrace", "ctf"].map(|name| scratch.path().join(name));
+    for folder in [&uf, &cf] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    uftrace::write(&trace, &symbols, &all, &uf).unwrap();
+    ctf::write(&trace, &symbols, &all, &cf).unwrap();
+    let mut dat = Vec::new();
+    trace_dat::write(&trace, &symbols, &all, scratch.path(), &mut dat).unwrap();
+    let mut json = Vec::new();
+    chrome::write(&trace, &symbols, &all, &mut json).unwrap();
+    let read = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+    let expected = [
+        (read(uf.join("task.txt")), "exename=\"x y \\ '\"\n"),
+        (read(uf.join("kernel.sym")), " T f g \\ \"\n"),
+        (read(cf.join("metadata")), "\t\"x y \\\\ \\\"\" = 7,\n"),
+        (read(cf.join("metadata")), "\t\"f g \\\\ \\\"\" = 1,\n"),
+        (dat.clone(), "\n7 x y \\ \"\n"),
+        (dat, " t f_g_\\_\"\n"),
+        (json.clone(), "\"name\":\"x\\ny \\\\ \\\"\""),
+        (json, "\"name\":\"f\\ng \\\\ \\\"\""),
+    ];
+    for (bytes, text) in expected {
+        let bytes = String::from_utf8_lossy(&bytes);
+        assert!(bytes.contains(text), "{text:?} is not in {bytes}");
+    }
+}
+
 #[test]
 fn what_is_left_out_is_told_and_nothing_else() {
     let told = |calls, events, values| omitted(calls, events, values).to_string();

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::functions::Functions;
 use super::threads::Threads;
-use super::{Omitted, marks};
+use super::{Omitted, in_one_line, marks};
 use crate::trace::brackets::Mark;
 use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
@@ -196,7 +196,8 @@ impl Writer<'_> {
         let labels = |pairs: &mut dyn Iterator<Item = (u32, &str)>| {
             let mut text = String::new();
             for (number, name) in pairs {
-                let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+                let name = in_one_line(name).replace('\\', "\\\\");
+                let name = name.replace('"', "\\\"");
                 let _ = writeln!(text, "\t\"{name}\" = {number},");
             }
             text

@@ -90,6 +90,11 @@ fn marks_knowing<F: FnMut(Mark) -> io::Result<()>>(
     })
 }
 
+/// A name for formats in which a line ends it.
+fn in_one_line(name: &str) -> String {
+    name.replace(char::is_control, " ")
+}
+
 /// The register that an argument was in.
 const fn register(index: usize) -> &'static str {
     ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"][index]

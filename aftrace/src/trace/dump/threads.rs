@@ -9,7 +9,7 @@ use crate::trace::file::Trace;
 /// programs that pair entry and exit by thread.)
 pub const OF_CORES: u32 = 1_000_000;
 /// Tasks whose ids would be taken for something else, in the order in which they are met.
-const OTHERS: u32 = 2_000_000;
+pub const OTHERS: u32 = 2_000_000;
 
 /// Numbers for tasks.
 pub struct Threads<'t> {

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 
 use super::threads::Threads;
-use super::{Omitted, marks_knowing};
+use super::{Omitted, in_one_line, marks_knowing};
 use crate::trace::brackets::{Mark, Values};
 use crate::trace::calls::{Call, Task};
 use crate::trace::file::Trace;
@@ -151,7 +151,7 @@ impl Writer<'_> {
         let distance = symbols.entry(callsite).wrapping_sub(start) & u64::from(u32::MAX);
         self.names
             .entry(distance)
-            .or_insert_with(|| symbols.name(callsite));
+            .or_insert_with(|| in_one_line(&symbols.name(callsite)));
         BASE + distance
     }
 
@@ -205,7 +205,7 @@ impl Writer<'_> {
         let mut text = String::new();
         for (task, number) in tasks.iter().zip(&numbers) {
             // A process of its own for each, because uftrace names processes only.
-            let name = self.threads.name(*task).replace('"', "'");
+            let name = in_one_line(&self.threads.name(*task)).replace('"', "'");
             text += &format!(
                 "SESS timestamp=0.000000000 pid={number} sid={SESSION} exename=\"{name}\"\n\
                  TASK timestamp=0.000000000 tid={number} pid={number}\n"

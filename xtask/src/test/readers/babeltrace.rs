@@ -12,8 +12,16 @@ use super::facts::{Sample, task_of};
 use super::{fresh, same};
 use crate::setup::tools::Tool;
 
-/// Task, name, caller, start, duration; arguments and result.
-type Call = (Task, String, String, u64, Option<u64>, Vec<u64>);
+/// Task, name, caller, start, duration; arguments and result; the cores that it began and returned on.
+type Call = (
+    Task,
+    String,
+    String,
+    u64,
+    Option<u64>,
+    Vec<u64>,
+    (u16, Option<u16>),
+);
 
 /// `NAME_length = 1, NAME = [ [0] = 0x7 ]`: the values.
 fn values(line: &str, name: &str) -> Option<Vec<u64>> {
@@ -29,12 +37,17 @@ fn values(line: &str, name: &str) -> Option<Vec<u64>> {
     (count.parse() == Ok(values.len())).then_some(values)
 }
 
-/// `NAME = ( "LABEL" : container = NUMBER )`: label and number.
-fn label<'t>(line: &'t str, name: &str) -> Option<(&'t str, u32)> {
+/// `NAME = ( "LABEL" : container = NUMBER )`: label, without the backslashes that it prints before quotes, and number.
+fn label(line: &str, name: &str) -> Option<(String, u32)> {
     let (_, rest) = line.split_once(&format!("{name} = ( \""))?;
     let (label, rest) = rest.split_once("\" : container = ")?;
     let (number, _) = rest.split_once(' ')?;
-    Some((label, number.parse().ok()?))
+    let mut is_escaped = false;
+    let label = label.chars().filter(|&c| {
+        is_escaped = c == '\\' && !is_escaped;
+        !is_escaped
+    });
+    Some((label.collect(), number.parse().ok()?))
 }
 
 #[derive(Default)]
@@ -42,6 +55,7 @@ struct Seen {
     calls: Vec<Call>,
     functions: Vec<String>,
     switches: Vec<(u16, u64, Task)>,
+    names: BTreeMap<Task, String>,
 }
 
 /// `[SECONDS.NANOSECONDS] KIND: { cpu_id = N }, { thread = .. }, { FIELDS }`
@@ -56,20 +70,21 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
             let time =
                 seconds.parse::<u64>().ok()? * 1_000_000_000 + fraction.parse::<u64>().ok()?;
             let (kind, rest) = rest.split_once(": ")?;
-            let task = task_of(label(rest, "thread")?.1);
-            Some((time, kind, task, rest))
+            let (name, number) = label(rest, "thread")?;
+            Some((time, kind, (task_of(number), name), rest))
         };
-        let (time, kind, task, fields) =
+        let (time, kind, (task, name), fields) =
             parts().with_context(|| format!("not understood: {line}"))?;
         ensure!(time >= last, "time goes back: {line}");
         last = time;
+        seen.names.insert(task, name);
+        let core = fields
+            .split_once("cpu_id = ")
+            .and_then(|(_, rest)| rest.split(' ').next());
+        let core = core.and_then(|core| core.parse().ok());
+        let core = core.with_context(|| format!("no core: {line}"))?;
         if kind == "switch" {
             let next = label(fields, "next").with_context(|| format!("no task: {line}"))?;
-            let core = fields
-                .split_once("cpu_id = ")
-                .and_then(|(_, rest)| rest.split(' ').next());
-            let core = core.and_then(|core| core.parse().ok());
-            let core = core.with_context(|| format!("no core: {line}"))?;
             seen.switches.push((core, time, task_of(next.1)));
             continue;
         }
@@ -82,13 +97,12 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
                 open.push(seen.calls.len());
                 let values = values(fields, "arguments");
                 let values = values.with_context(|| format!("no arguments: {line}"))?;
-                let (function, caller) = (function.to_owned(), caller.to_owned());
                 seen.calls
-                    .push((task, function, caller, time, None, values));
+                    .push((task, function, caller, time, None, values, (core, None)));
             }
-            ("function", Some((caller, _))) => {
-                seen.functions.push(format!("{function} <- {caller}"))
-            }
+            ("function", Some((caller, _))) => seen
+                .functions
+                .push(format!("{core} {time} {function} <- {caller}")),
             ("exit", None) => {
                 let ticks = fields
                     .split_once("duration = ")
@@ -109,6 +123,7 @@ fn read(text: &str, sample: &Sample) -> Result<Seen> {
                     "another duration: {line}"
                 );
                 seen.calls[index].4 = Some(duration);
+                seen.calls[index].6.1 = Some(core);
                 let result = values(fields, "result");
                 let result = result.with_context(|| format!("no result: {line}"))?;
                 seen.calls[index].5.extend(result);
@@ -156,6 +171,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
             call.start,
             call.duration,
             call.values().map(|(_, value)| value).collect(),
+            call.cores,
         );
         format!("{call:?}")
     });
@@ -163,12 +179,13 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
     let functions = sample
         .functions
         .iter()
-        .map(|function| format!("{} <- {}", function.name, function.caller));
+        .map(|f| format!("{} {} {} <- {}", f.core, f.time, f.name, f.caller));
     same(
         "FUNCTION events",
         &seen.functions,
         &functions.collect::<Vec<_>>(),
     )?;
+    sample.are_names(&seen.names)?;
     let missing = discarded(&captured.stderr)?;
     ensure!(
         missing == sample.missing,

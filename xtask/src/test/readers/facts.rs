@@ -1,12 +1,12 @@
 //! The traces that the readers are given, and what aftrace itself finds in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use aftrace::trace::brackets::{self, Mark};
 use aftrace::trace::calls::Task;
 use aftrace::trace::dump::Omitted;
-use aftrace::trace::dump::threads::OF_CORES;
+use aftrace::trace::dump::threads::{OF_CORES, OTHERS};
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::Filter;
 use aftrace::trace::replay::{Style, replay};
@@ -21,6 +21,8 @@ use super::same;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub task: Task,
+    /// The cores that it began and returned on.
+    pub cores: (u16, Option<u16>),
     pub depth: u32,
     pub name: String,
     /// `None`: its ENTRY is not recorded.
@@ -49,6 +51,7 @@ impl Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     pub task: Task,
+    pub core: u16,
     pub depth: u32,
     pub name: String,
     pub caller: String,
@@ -112,6 +115,7 @@ impl Sample {
                     open.entry(call.task).or_default().push(calls.len());
                     calls.push(Call {
                         task: call.task,
+                        cores: (call.core, None),
                         depth: call.depth,
                         name: symbols.name(call.callsite),
                         caller: (call.parent != 0).then(|| symbols.caller(call.parent)),
@@ -130,6 +134,7 @@ impl Sample {
                         Some(index) if end.returned => {
                             calls[index].duration = ticks;
                             calls[index].result = end.result;
+                            calls[index].cores.1 = Some(end.core);
                         }
                         Some(index) => calls[index].seen = ticks,
                         None => {}
@@ -137,6 +142,7 @@ impl Sample {
                 }
                 Mark::Function(call) => self.functions.push(Function {
                     task: call.task,
+                    core: call.core,
                     depth: call.depth,
                     name: symbols.name(call.callsite),
                     caller: symbols.caller(call.parent),
@@ -243,6 +249,33 @@ impl Sample {
         same("values", &known, &printed)
     }
 
+    /// What a task is called.
+    pub fn name_of(&self, task: Task) -> String {
+        match task {
+            Task::Core(core) => format!("core-{core}"),
+            Task::Id(id) => {
+                let name = self.trace.tasks.get(&id).cloned();
+                name.unwrap_or_else(|| format!("task-{id}"))
+            }
+        }
+    }
+
+    /// Tasks are called as they should be, and there are some.
+    pub fn are_names(&self, names: &BTreeMap<Task, String>) -> Result<()> {
+        for (task, name) in names {
+            let expected = self.name_of(*task);
+            ensure!(
+                *name == expected,
+                "{task:?} is called {name}, it should be {expected}"
+            );
+        }
+        let tasks = self.calls.iter().map(|call| call.task);
+        let nameless = tasks.filter(|task| !names.contains_key(task));
+        let nameless: BTreeSet<Task> = nameless.collect();
+        ensure!(nameless.is_empty(), "no name of {nameless:?}");
+        Ok(())
+    }
+
     /// What a format leaves out that has calls with their values and nothing else.
     pub fn besides_calls(&self) -> Omitted {
         Omitted {
@@ -274,6 +307,7 @@ impl Sample {
             while let Some(function) = functions.next_if(|function| function.after == number) {
                 all.push(Call {
                     task: function.task,
+                    cores: (function.core, None),
                     depth: function.depth,
                     name: function.name.clone(),
                     caller: Some(function.caller.clone()),
@@ -303,10 +337,23 @@ impl Sample {
     }
 }
 
+/// A task whose id is no number that readers take.
+pub const LARGE: u32 = 0xC000_0001;
+
 /// The task that readers know by this number.
 pub fn task_of(number: u32) -> Task {
-    match number.checked_sub(OF_CORES) {
-        Some(core) => Task::Core(core as u16),
-        None => Task::Id(number),
+    match number {
+        OTHERS => Task::Id(LARGE),
+        OF_CORES.. => Task::Core((number - OF_CORES) as u16),
+        _ => Task::Id(number),
+    }
+}
+
+/// The number that readers know the task by.
+pub fn number_of(task: Task) -> u32 {
+    match task {
+        Task::Core(core) => OF_CORES + u32::from(core),
+        Task::Id(LARGE) => OTHERS,
+        Task::Id(id) => id,
     }
 }

@@ -11,7 +11,7 @@ use aftrace::trace::ram::FrameWriter;
 use aftrace::trace::symbols::Symbols;
 use anyhow::{Result, ensure};
 
-use super::facts::{Call, Sample};
+use super::facts::{Call, LARGE, Sample};
 
 #[path = "../../../../aftrace/tests/kernel/mod.rs"]
 mod synthetic;
@@ -34,7 +34,10 @@ pub fn samples(folder: &Path) -> Result<Vec<Sample>> {
     for (name, bytes, is_named) in made {
         let path = traces.join(format!("{}.aft", name.replace(' ', "-")));
         fs::write(&path, bytes)?;
-        let trace = Trace::open(&path)?;
+        let mut trace = Trace::open(&path)?;
+        if name == "a trace with values" {
+            name_oddly(&mut trace);
+        }
         let symbols = match is_named {
             true => Symbols::of_trace(&trace),
             false => Symbols::none(trace.header),
@@ -64,6 +67,26 @@ pub fn samples(folder: &Path) -> Result<Vec<Sample>> {
     ensure!(everything.calls.iter().filter(unseen).count() >= 2);
     ensure!(everything.missing.values().sum::<u64>() == 40 && everything.switches.len() == 7);
     Ok(samples)
+}
+
+/// Names that a format must not take for more than names.
+fn name_oddly(trace: &mut Trace) {
+    let names = [
+        "a::<\"x\\y\">::f",
+        "b::<[u8; 4]>::{closure#0}",
+        "<&mut [T] as c::D<'_>>::\u{e9}t\u{e9}",
+        "d::$e%s, f@arg1/x64",
+        "",
+        "(u8) -> *const [u8]",
+    ];
+    for (symbol, name) in trace.symbols.iter_mut().zip(names) {
+        if !name.is_empty() {
+            name.clone_into(&mut symbol.name);
+        }
+    }
+    trace.tasks.insert(7, "a \"b\" \\c's".to_owned());
+    let long = "the task whose name is longer than a name of Linux";
+    trace.tasks.insert(4100, long.to_owned());
 }
 
 /// Two cores and three tasks; interrupts in the one that no task runs on; at the end a call that does not return.
@@ -188,7 +211,7 @@ fn everything() -> Vec<u8> {
         enter(1120, 1),
         leave(1130, 1, 10),
         // It goes on on the other core; another comes, and ends inside of two functions.
-        task(1200, 11),
+        task(1200, LARGE),
         enter(1210, 3),
         enter(1220, 5),
         task(1300, 12),

@@ -1,20 +1,20 @@
 //! Perfetto's trace processor on Perfetto's own format, Fuchsia's and Chrome's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use aftrace::trace::dump::threads::Threads;
+use aftrace::trace::calls::Task;
 use aftrace::trace::dump::{chrome, fxt, perfetto};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::values::{error, result};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::facts::{Sample, task_of};
+use super::facts::{Sample, number_of, task_of};
 use super::same;
 use crate::proc;
 use crate::test::Tally;
@@ -26,7 +26,7 @@ const ENGINE: &str = include_str!("trace_processor.js");
 const LIMIT: Duration = Duration::from_secs(120);
 
 const MISSING: &str = "events are missing";
-const QUERIES: [&str; 6] = [
+const QUERIES: [&str; 7] = [
     // Instants of what is missing are no calls.
     "select tid, s.depth, s.name, s.ts, s.dur, (select max(int_value) from args where args.arg_set_id = s.arg_set_id \
      and key like '%return is missing') from slice s join thread_track t on s.track_id = t.id join thread using (utid) \
@@ -38,6 +38,8 @@ const QUERIES: [&str; 6] = [
      'args.', '') as what, coalesce(string_value, cast(int_value as text)) as value from args order by key desc) join slice s \
      using (arg_set_id) join thread_track t on s.track_id = t.id join thread using (utid) where what glob 'x[0-7]' or what = 'result' \
      group by s.id order by tid, s.id",
+    "select tid, s.ts, int_value from args join slice s using (arg_set_id) join thread_track t on s.track_id = t.id \
+     join thread using (utid) where key like '%.cpu' order by tid, s.id",
     "select cpu, ts, tid from sched join thread using (utid) order by ts",
     "select tid, thread.name from thread join process using (upid) where process.name = 'kernel' and thread.name is not null \
      order by tid",
@@ -214,16 +216,15 @@ pub fn ask(engine: &Path, paths: &[PathBuf], queries: &[&str]) -> Result<Vec<Vec
 }
 
 fn compare(format: Format, sample: &Sample, answers: &[Vec<Value>]) -> Result<()> {
-    let [calls, missing, values, switches, threads, errors] = answers else {
+    let [calls, missing, values, cores, switches, threads, errors] = answers else {
         bail!("{} answers", answers.len());
     };
     ensure!(errors.is_empty(), "Perfetto found errors: {errors:?}");
     let seen = calls.iter().map(|row| serde_json::json!(row).to_string());
-    let mut numbers = Threads::new(&sample.trace);
     let expected = sample.shown().into_iter().map(|call| {
         let duration = call.duration.or(call.seen).map_or(-1, |ns| ns as i64);
         let is_missing = call.seen.map(|_| 1);
-        let number = numbers.number(call.task);
+        let number = number_of(call.task);
         let row = (
             number, call.depth, call.name, call.start, duration, is_missing,
         );
@@ -235,34 +236,37 @@ fn compare(format: Format, sample: &Sample, answers: &[Vec<Value>]) -> Result<()
     same("calls", &seen.collect::<Vec<_>>(), &expected)?;
 
     compare_values(format, sample, values)?;
+    if format == Format::Chrome {
+        let seen = cores.iter().map(|row| serde_json::json!(row).to_string());
+        let mut expected: Vec<_> = sample
+            .shown()
+            .into_iter()
+            .map(|call| (number_of(call.task), call.start, call.cores.0))
+            .collect();
+        expected.sort_by_key(|(number, ..)| *number);
+        let expected = expected
+            .iter()
+            .map(|row| serde_json::json!(row).to_string());
+        same(
+            "cores",
+            &seen.collect::<Vec<_>>(),
+            &expected.collect::<Vec<_>>(),
+        )?;
+    }
 
-    let tasks: BTreeSet<u32> = threads
-        .iter()
-        .filter_map(|row| row[0].as_u64().map(|tid| tid as u32))
-        .collect();
+    let mut names = BTreeMap::new();
     for row in threads {
-        let task = task_of(row[0].as_u64().context("no number of a thread")? as u32);
-        let name = Threads::new(&sample.trace).name(task);
-        ensure!(
-            row[1] == name.as_str(),
-            "{task:?} is called {}, it should be {name}",
-            row[1]
-        );
+        let number = row[0].as_u64().context("no number of a thread")? as u32;
+        let name = row[1].as_str().context("no name of a thread")?;
+        names.insert(task_of(number), name.to_owned());
     }
-    let mut threads = Threads::new(&sample.trace);
-    for call in &sample.calls {
-        ensure!(
-            tasks.contains(&threads.number(call.task)),
-            "{:?} is no thread of the kernel",
-            call.task
-        );
-    }
+    sample.are_names(&names)?;
     let mut found = BTreeMap::<u64, u64>::new();
     for row in missing {
         found.insert(row[0].as_u64().unwrap_or(0), row[1].as_u64().unwrap_or(0));
     }
     let expected = sample.missing.iter().map(|(core, events)| {
-        let number = threads.number(aftrace::trace::calls::Task::Core(*core));
+        let number = number_of(Task::Core(*core));
         (u64::from(number), *events)
     });
     ensure!(
@@ -277,9 +281,10 @@ fn compare(format: Format, sample: &Sample, answers: &[Vec<Value>]) -> Result<()
     let seen = switches
         .iter()
         .map(|row| serde_json::json!(row).to_string());
-    let expected = sample.switches.iter().map(|(core, time, task)| {
-        serde_json::json!((core, time, threads.number(*task))).to_string()
-    });
+    let expected = sample
+        .switches
+        .iter()
+        .map(|(core, time, task)| serde_json::json!((core, time, number_of(*task))).to_string());
     same(
         "switches of tasks",
         &seen.collect::<Vec<_>>(),
@@ -295,7 +300,6 @@ fn compare_values(format: Format, sample: &Sample, rows: &[Value]) -> Result<()>
         (_, Some(number)) if name == "result" => number.to_string(),
         _ => value.cast_signed().to_string(),
     };
-    let mut threads = Threads::new(&sample.trace);
     let mut expected = Vec::new();
     for call in sample.by_task() {
         let values = call.values();
@@ -304,7 +308,7 @@ fn compare_values(format: Format, sample: &Sample, rows: &[Value]) -> Result<()>
             .collect();
         if !values.is_empty() {
             values.sort();
-            let number = threads.number(call.task);
+            let number = number_of(call.task);
             expected.push((number, call.depth, call.start, values.join(" ")));
         }
     }

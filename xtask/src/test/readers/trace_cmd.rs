@@ -16,6 +16,7 @@ use crate::setup::tools::Tool;
 /// A line that the report has of an event.
 struct Line<'a> {
     task: Task,
+    name: &'a str,
     core: u16,
     nanoseconds: u64,
     kind: &'a str,
@@ -27,12 +28,14 @@ fn line(line: &str) -> Option<Line<'_>> {
     let (head, rest) = line.split_once("] ")?;
     let (task, core) = head.rsplit_once('[')?;
     let core = core.parse().ok()?;
-    let pid = task.trim().rsplit_once('-')?.1.parse().ok()?;
+    let (name, pid) = task.trim().rsplit_once('-')?;
+    let pid = pid.parse().ok()?;
     let (time, rest) = rest.split_once(": ")?;
     let (seconds, fraction) = time.trim().split_once('.')?;
     let (kind, text) = rest.split_once(':')?;
     Some(Line {
         task: task_of(pid),
+        name,
         core,
         nanoseconds: seconds.parse::<u64>().ok()? * 1_000_000_000 + fraction.parse::<u64>().ok()?,
         kind: kind.trim(),
@@ -63,13 +66,16 @@ fn printed(nanoseconds: u64) -> u64 {
     }
 }
 
+type Call = (Task, usize, String, u64, Option<u64>, (u16, Option<u16>));
+
 #[derive(Default)]
 struct Seen {
-    /// Task, depth, name, start, duration.
-    calls: Vec<(Task, usize, String, u64, Option<u64>)>,
+    /// Task, depth, name, start, duration, the cores that it began and returned on.
+    calls: Vec<Call>,
     functions: Vec<String>,
     missing: BTreeMap<u16, u64>,
     switches: Vec<(u16, u64, Task)>,
+    names: BTreeMap<Task, String>,
 }
 
 fn read(report: &str) -> Result<Seen> {
@@ -85,6 +91,7 @@ fn read(report: &str) -> Result<Seen> {
             continue;
         }
         let line = line(text).with_context(|| format!("not understood: {text}"))?;
+        seen.names.insert(line.task, line.name.to_owned());
         match line.kind {
             "funcgraph_entry" => {
                 let (duration, depth, call) =
@@ -100,6 +107,7 @@ fn read(report: &str) -> Result<Seen> {
                     name.to_owned(),
                     line.nanoseconds,
                     duration,
+                    (line.core, duration.map(|_| line.core)),
                 ));
             }
             "funcgraph_exit" => {
@@ -113,10 +121,13 @@ fn read(report: &str) -> Result<Seen> {
                     .pop()
                     .with_context(|| format!("nothing to end: {text}"))?;
                 seen.calls[index].4 = duration;
+                seen.calls[index].5.1 = Some(line.core);
             }
-            "function" => seen
-                .functions
-                .push(line.text.split_whitespace().collect::<Vec<_>>().join(" ")),
+            "function" => {
+                let (core, time) = (line.core, line.nanoseconds);
+                let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
+                seen.functions.push(format!("{core} {time} {text}"));
+            }
             "sched_switch" => {
                 // `NAME:PID [PRIORITY] ==> NAME:PID [PRIORITY]`, without priorities where no plug-in prints it.
                 let next = line.text.rsplit_once(':').map(|(_, next)| next.trim());
@@ -157,7 +168,10 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         .map(|call| {
             let (name, depth) = (joined(&call.name), call.depth as usize);
             let duration = call.duration.map(printed);
-            format!("{:?}", (call.task, depth, name, call.start, duration))
+            format!(
+                "{:?}",
+                (call.task, depth, name, call.start, duration, call.cores)
+            )
         })
         .collect();
     same("calls", &calls, &expected)?;
@@ -166,7 +180,9 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         .iter()
         .map(|function| {
             format!(
-                "{} <-- {}",
+                "{} {} {} <-- {}",
+                function.core,
+                function.time,
                 joined(&function.name),
                 joined(&function.caller)
             )
@@ -185,6 +201,7 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         seen.switches,
         sample.switches
     );
+    sample.are_names(&seen.names)?;
     compare_values(tool, sample, &path)
 }
 

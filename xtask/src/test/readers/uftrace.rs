@@ -10,7 +10,7 @@ use aftrace::trace::filter::Filter;
 use aftrace::trace::replay::duration;
 use anyhow::{Context as _, Result, ensure};
 
-use super::facts::{Call, Sample, task_of};
+use super::facts::{Call, Sample, number_of, task_of};
 use super::{fresh, same};
 use crate::setup::tools::Tool;
 
@@ -147,6 +147,21 @@ pub fn check(tool: &Tool, sample: &Sample, folder: &Path) -> Result<()> {
         seen.len(),
         report.rows.len()
     );
+
+    let info = run(&["info"])?;
+    let list = info
+        .lines()
+        .find_map(|line| line.strip_prefix("# task list"));
+    let list = list.and_then(|list| Some(list.split_once(": ")?.1));
+    let mut names = sample.calls.iter().map(|call| {
+        let mut name = sample.name_of(call.task).replace('"', "'");
+        // As those of Linux.
+        name.truncate(15);
+        format!("{}({name})", number_of(call.task))
+    });
+    let list = list.context("no list of tasks")?;
+    let nameless = names.find(|name| !format!("{list}, ").contains(&format!("{name}, ")));
+    ensure!(nameless.is_none(), "no task {nameless:?} in {list}");
 
     let dump = run(&["dump"])?;
     let lost = dump.lines().filter_map(|line| {

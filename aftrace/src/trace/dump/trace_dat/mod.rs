@@ -13,7 +13,7 @@ use std::path::Path;
 
 use self::head::{ENTRY, EXIT, FUNCTION, SWITCH, is_known_of_some};
 use super::threads::Threads;
-use super::{Omitted, marks_knowing};
+use super::{Omitted, in_one_line, marks_knowing};
 use crate::trace::brackets::{Mark, Values};
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
@@ -32,10 +32,11 @@ const DELTA_BITS: u32 = 27;
 const LENGTH_BITS: u32 = 5;
 const TIME_EXTEND: u32 = 30;
 
-/// A name without blanks, at which trace-cmd ends one: `<A as B>::f` is `<A_as_B>::f`.
+/// A name without blanks and ends of lines, at which trace-cmd ends one: `<A as B>::f` is `<A_as_B>::f`.
 #[must_use]
 pub fn joined(name: &str) -> String {
-    name.replace(", ", ",")
+    in_one_line(name)
+        .replace(", ", ",")
         .replace(" -> ", "->")
         .replace(' ', "_")
 }
@@ -265,10 +266,10 @@ impl Writer<'_> {
             .iter()
             .map(|(address, name)| format!("{address:016x} t {name}\n"));
         let threads = &mut self.threads;
-        let tasks = self
-            .tasks
-            .iter()
-            .map(|task| format!("{} {}\n", threads.number(*task), threads.name(*task)));
+        let tasks = self.tasks.iter().map(|task| {
+            let name = in_one_line(&threads.name(*task));
+            format!("{} {name}\n", threads.number(*task))
+        });
         let mut head = head::head(
             &names.collect::<String>(),
             &tasks.collect::<String>(),
