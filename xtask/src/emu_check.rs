@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
 
 use crate::guests::Header;
 use crate::kernel::{self, Kernel, Profile, Target};
@@ -114,7 +116,7 @@ pub fn paths(ready: &Ready, kernel: &Kernel, cpu: &str) -> Result<Vec<paths::Rec
         cpu: cpu.to_owned(),
         ..Machine::default()
     };
-    let file = scratch("paths", &kernel.elf);
+    let file = scratch("paths")?;
     let more = format!(",path={}", file.display());
     watch(&plugin()?, &kernel.elf, &machine, &more)?.passes(0)?;
     let text = fs::read_to_string(&file)?;
@@ -153,20 +155,27 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// Builds the plug-in.
 fn plugin() -> Result<PathBuf> {
-    let target = repo().join("target/emu-check");
-    let mut command = kernel::host_cargo();
-    command
-        .args(["build", "--quiet", "-p", NAME, "--target-dir"])
-        .arg(&target);
-    proc::text_of(&mut command, LIMIT)?;
-    Ok(target.join("debug/libemu_check.so"))
+    #[derive(Deserialize)]
+    struct Built {
+        filenames: Vec<PathBuf>,
+    }
+    let mut command = kernel::host_build();
+    let messages = proc::text_of(command.args(["-p", NAME, "--lib"]), LIMIT)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Built>(line).ok())
+        .flat_map(|built| built.filenames)
+        .find(|file| file.ends_with("libemu_check.so"))
+        .context("no plug-in was built")
 }
 
-/// A file of this process's own, for one kernel.
-fn scratch(name: &str, elf: &Path) -> PathBuf {
+/// A file for one boot: the next number of this process.
+fn scratch(name: &str) -> Result<PathBuf> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = repo().join("target/emu-check");
-    let kernel = elf.file_name().unwrap_or_default().display();
-    folder.join(format!("{name}-{kernel}-{}.txt", std::process::id()))
+    fs::create_dir_all(&folder)?;
+    Ok(folder.join(format!("{name}-{}-{number}.txt", std::process::id())))
 }
 
 /// Boots a kernel under the plug-in; each core has a thread of its own, whatever the machine says: where all take turns in one,
@@ -176,7 +185,7 @@ fn watch(plugin: &Path, elf: &Path, machine: &Machine, more: &str) -> Result<Wat
         single: false,
         ..machine.clone()
     };
-    let out = scratch("report", elf);
+    let out = scratch("report")?;
     // The report of an earlier run must not be taken for this one's.
     let _ = fs::remove_file(&out);
     let mut command = qemu::command(&machine, elf);

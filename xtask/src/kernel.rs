@@ -319,17 +319,25 @@ pub fn groups(packages: &[Package]) -> Vec<Vec<&Package>> {
     groups
 }
 
-/// Builds `aftrace`.
+/// Builds `aftrace`, as xtask was built.
 ///
 /// # Errors
 /// When its build fails.
 pub fn program() -> Result<PathBuf> {
-    let mut cargo = host_cargo();
-    cargo.args(["build", "-q", "-p", "aftrace", "--message-format=json"]);
-    let messages = proc::text_of(&mut cargo, BUILD_LIMIT)?;
-    let built = executables(&messages);
-    let (_, program) = built.into_iter().next().context("no command was built")?;
+    let mut cargo = host_build();
+    let messages = proc::text_of(cargo.args(["-p", "aftrace", "--bins"]), BUILD_LIMIT)?;
+    let mut built = executables(&messages).into_iter();
+    let found = built.find(|(name, _)| name == "aftrace");
+    let (_, program) = found.context("no command was built")?;
     Ok(repo().join(program))
+}
+
+/// `cargo build` of what is named behind it and of xtask: to all packages of one command cargo gives the same dependencies with
+/// the same features, and so nothing that xtask stands on is compiled a second time.
+pub fn host_build() -> Command {
+    let mut cargo = host_cargo();
+    cargo.args(["build", "-q", "--message-format=json", "-p", "xtask"]);
+    cargo
 }
 
 /// cargo for host crates: the one that xtask was started with.

@@ -76,25 +76,29 @@ pub fn check(tally: &mut Tally, plugin: &Path, kernel: &Kernel) {
         kernel.profile
     );
     tally.step(&name, || counts(plugin, kernel));
+    let mut boots: Vec<(u32, &str, &[&str])> = Vec::new();
     for cores in [1, 2] {
-        for right in RIGHT {
-            tally.step(
-                &format!(
-                    "{NAME}: nothing left out, {right}, {} {cores} cores",
-                    kernel.profile
-                ),
-                || watch(plugin, &kernel.elf, &machine(cores, right), "")?.passes(0),
-            );
-        }
-        for (fault, least, expected) in FAULTS {
-            if cores >= least {
-                tally.step(
-                    &format!("{NAME}: {fault}, {} {cores} cores", kernel.profile),
-                    || watch(plugin, &kernel.elf, &machine(cores, fault), "")?.names(expected),
-                );
-            }
-        }
+        boots.extend(RIGHT.map(|right| (cores, right, &[][..])));
+        let possible = FAULTS.into_iter().filter(|(_, least, _)| cores >= *least);
+        boots.extend(possible.map(|(fault, _, expected)| (cores, fault, expected)));
     }
+    tally.steps(
+        boots,
+        |(cores, word, expected)| {
+            let left_out = match expected {
+                [] => "nothing left out, ",
+                _ => "",
+            };
+            format!("{NAME}: {left_out}{word}, {} {cores} cores", kernel.profile)
+        },
+        |&(cores, word, expected)| {
+            let watched = watch(plugin, &kernel.elf, &machine(cores, word), "")?;
+            match expected {
+                [] => watched.passes(0),
+                _ => watched.names(expected),
+            }
+        },
+    );
 }
 
 /// The plug-in's count of a call is what the PMU counts under `-icount`, and the NOP that the BL replaced; the file of paths
@@ -104,7 +108,7 @@ fn counts(plugin: &Path, kernel: &Kernel) -> Result<()> {
         icount: true,
         ..machine(1, "count")
     };
-    let file = scratch("path", &kernel.elf);
+    let file = scratch("path")?;
     let more = format!(",count=on,path={}", file.display());
     let watched = watch(plugin, &kernel.elf, &machine, &more)?;
     watched.passes(0)?;

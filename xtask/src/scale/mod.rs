@@ -100,7 +100,7 @@ struct Scale {
 /// The trace cannot be made, or aftrace fails on it.
 pub fn run(options: &Options) -> Result<()> {
     heading("scale");
-    let program = build(&["--release"])?;
+    let program = optimised()?;
     ensure_room(&options.scratch, options.events)?;
     let scale = Scale::make(program, options.events, &options.scratch)?;
     let wanted = |line: &str| {
@@ -185,7 +185,7 @@ pub fn check(tally: &mut Tally) {
     heading("scale");
     let mut made = Vec::new();
     tally.step("traces of 700,000 and of 1,700,000 events", || {
-        let program = build(&[])?;
+        let program = kernel::program()?;
         for events in [FEW, MANY] {
             made.push(Scale::make(program.clone(), events, &std::env::temp_dir())?);
         }
@@ -211,10 +211,17 @@ pub fn check(tally: &mut Tally) {
     );
 }
 
-fn build(arguments: &[&str]) -> Result<PathBuf> {
+fn optimised() -> Result<PathBuf> {
     let mut cargo = kernel::host_cargo();
-    cargo.args(["build", "-q", "-p", "aftrace", "--message-format=json"]);
-    let messages = proc::text_of(cargo.args(arguments), kernel::BUILD_LIMIT)?;
+    cargo.args([
+        "build",
+        "-q",
+        "--release",
+        "-p",
+        "aftrace",
+        "--message-format=json",
+    ]);
+    let messages = proc::text_of(&mut cargo, kernel::BUILD_LIMIT)?;
     let built = kernel::executables(&messages);
     let (_, program) = built.into_iter().next().context("no command was built")?;
     Ok(crate::setup::repo().join(program))
