@@ -5,12 +5,15 @@
 
 mod error;
 pub(crate) mod fdt;
+mod setting;
 
 pub use error::BootError;
 pub use fdt::bootargs;
+pub use setting::Setting;
 
 use crate::filter::MAX_PATTERNS;
 use crate::glob;
+use crate::graph::GraphOptions;
 use crate::trace::crc32;
 use core::hint::black_box;
 
@@ -31,11 +34,21 @@ pub enum Purpose {
     Graph,
     /// `ftrace.notrace=`: taken away from both.
     Notrace,
+    /// `ftrace.graph_roots=`: the graph records what these call ([`crate::record::Recorder::graph_roots`]).
+    Roots,
+    /// `ftrace.graph_notrace=`: the graph records nothing inside of these ([`crate::record::Recorder::graph_notrace`]).
+    Silent,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Function, Self::Graph, Self::Notrace];
+    pub const ALL: [Self; 5] = [
+        Self::Function,
+        Self::Graph,
+        Self::Notrace,
+        Self::Roots,
+        Self::Silent,
+    ];
 
     /// How its option is called.
     pub const fn option(self) -> &'static str {
@@ -43,6 +56,8 @@ impl Purpose {
             Self::Function => "ftrace.function",
             Self::Graph => "ftrace.graph",
             Self::Notrace => "ftrace.notrace",
+            Self::Roots => "ftrace.graph_roots",
+            Self::Silent => "ftrace.graph_notrace",
         }
     }
 }
@@ -57,26 +72,34 @@ impl<'a> BootConfig<'a> {
     /// Reads options between blanks. What does not begin with `ftrace.` is somebody else's; quotes (`"`) hold blanks together.
     ///
     /// # Errors
-    /// [`BootError::Option`], [`BootError::Quote`], [`BootError::Glob`], [`BootError::TooMany`]: nothing of the text counts then.
+    /// [`BootError::Option`], [`BootError::Quote`], [`BootError::Glob`], [`BootError::Value`], [`BootError::TooMany`],
+    /// [`BootError::NoGraph`]: nothing of the text counts then.
     ///
     /// # Context
     /// Any.
     pub fn parse(text: &'a str) -> Result<Self, BootError> {
-        let mut counts = [0; 3];
+        let mut counts = [0; Purpose::ALL.len()];
+        let mut of_graph = None;
         for option in Options::of(text) {
-            let (at, purpose, pattern) = option?;
-            let Some(purpose) = purpose else { continue };
-            let glob = pattern.strip_prefix('!').unwrap_or(pattern);
-            if !glob.starts_with("0x") && !glob.starts_with('#') {
-                glob::validate(glob).map_err(|error| BootError::Glob { at, error })?;
+            let (at, what) = option?;
+            if let What::Pattern(purpose, pattern) = what {
+                let glob = pattern.strip_prefix('!').unwrap_or(pattern);
+                if !glob.starts_with("0x") && !glob.starts_with('#') {
+                    glob::validate(glob).map_err(|error| BootError::Glob { at, error })?;
+                }
+                counts[purpose as usize] += 1;
             }
-            counts[purpose as usize] += 1;
+            if what.is_of_graph() {
+                of_graph = of_graph.or(Some(at));
+            }
         }
-        let [function, graph, notrace] = counts;
-        let count = usize::max(function, graph) + notrace;
-        match count > MAX_PATTERNS {
-            true => Err(BootError::TooMany { count }),
-            false => Ok(Self { text }),
+        let [function, graph, notrace, roots, silent] = counts;
+        let filters = [function + notrace, graph + notrace, roots, silent];
+        let count = filters.into_iter().fold(0, usize::max);
+        match of_graph {
+            _ if count > MAX_PATTERNS => Err(BootError::TooMany { count }),
+            Some(at) if graph == 0 => Err(BootError::NoGraph { at }),
+            _ => Ok(Self { text }),
         }
     }
 
@@ -90,13 +113,49 @@ impl<'a> BootConfig<'a> {
     pub fn patterns(&self, purpose: Purpose) -> impl Iterator<Item = &'a str> {
         Options::of(self.text)
             .flatten()
-            .filter(move |(_, found, _)| *found == Some(purpose))
-            .map(|(_, _, pattern)| pattern)
+            .filter_map(move |(_, what)| match what {
+                What::Pattern(found, pattern) if found == purpose => Some(pattern),
+                _ => None,
+            })
+    }
+
+    /// What the graph is to record besides entry and exit, and of which calls; `None` where that is the plain graph. Of an option
+    /// that is said more than once, the last counts. `frequency`: ticks of [`crate::Platform::ticks`] a second.
+    pub fn graph_options(&self, frequency: u64) -> Option<GraphOptions> {
+        let mut options = GraphOptions::new();
+        let mut is_plain = true;
+        for (_, what) in Options::of(self.text).flatten() {
+            is_plain &= !what.is_of_graph();
+            match what {
+                What::Pattern(Purpose::Roots, _) => options.rooted = true,
+                What::Setting(setting, value) => setting.put(value, frequency, &mut options),
+                _ => {}
+            }
+        }
+        (!is_plain).then_some(options)
     }
 }
 
-/// An option: where it begins, what it is for (`None`: somebody else's), its value.
-type Found<'a> = (usize, Option<Purpose>, &'a str);
+/// What an option says.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Foreign,
+    Pattern(Purpose, &'a str),
+    Setting(Setting, u64),
+}
+
+impl What<'_> {
+    /// Whether it says which calls of the graph are recorded, or what of them: of no use without the graph.
+    const fn is_of_graph(&self) -> bool {
+        matches!(
+            self,
+            Self::Setting(..) | Self::Pattern(Purpose::Roots | Purpose::Silent, _)
+        )
+    }
+}
+
+/// An option: where it begins, what it says.
+type Found<'a> = (usize, What<'a>);
 
 struct Options<'a> {
     text: &'a str,
@@ -112,16 +171,18 @@ impl<'a> Options<'a> {
         // The whole option may stand in quotes, or its value.
         let word = unquoted(word);
         if !word.starts_with(PREFIX) {
-            return Ok((at, None, word));
+            return Ok((at, What::Foreign));
         }
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let value = unquoted(value);
-        let purpose = Purpose::ALL
-            .into_iter()
-            .find(|purpose| purpose.option() == name);
+        if let Some(setting) = Setting::ALL.into_iter().find(|it| it.option() == name) {
+            let value = setting.value(value).ok_or(BootError::Value { at })?;
+            return Ok((at, What::Setting(setting, value)));
+        }
+        let purpose = Purpose::ALL.into_iter().find(|it| it.option() == name);
         match purpose {
             Some(purpose) if !value.is_empty() && !value.contains('"') => {
-                Ok((at, Some(purpose), value))
+                Ok((at, What::Pattern(purpose, value)))
             }
             _ => Err(BootError::Option { at }),
         }

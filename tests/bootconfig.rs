@@ -1,11 +1,12 @@
 //! Boot configurations: what is taken, what is refused and where, and what no bytes may do.
 
+use aarch64_ftrace::GraphOptions;
 use aarch64_ftrace::bootconfig::{
-    BootConfig, BootError, BootSpace, HEAD_BYTES, Purpose, bootargs, read, write,
+    BootConfig, BootError, BootSpace, HEAD_BYTES, Purpose, Setting, bootargs, read, write,
 };
 use proptest::prelude::*;
 
-fn patterns(text: &str) -> Result<[Vec<&str>; 3], BootError> {
+fn patterns(text: &str) -> Result<[Vec<&str>; 5], BootError> {
     let config = BootConfig::parse(text)?;
     Ok(Purpose::ALL.map(|purpose| config.patterns(purpose).collect()))
 }
@@ -19,7 +20,9 @@ fn options_are_taken_in_order_and_those_of_others_passed_over() {
         Ok([
             vec!["sched::*", "a b", "!0x4000"],
             vec!["<fs::Pipe as fs::File>::*", "#7"],
-            vec!["*::drop"]
+            vec!["*::drop"],
+            vec![],
+            vec![]
         ])
     );
     assert!(BootConfig::parse(" \n").unwrap().is_empty());
@@ -50,6 +53,79 @@ fn one_wrong_option_and_nothing_counts() {
     };
     assert!(BootConfig::parse(&many(20, 12)).is_ok());
     assert_eq!(wrong(&many(20, 13)), BootError::TooMany { count: 33 });
+}
+
+#[test]
+fn the_graph_is_told_where_and_what_to_record() {
+    let options = |text: &str| {
+        let text = format!("ftrace.graph=fs::* {text}");
+        BootConfig::parse(&text).unwrap().graph_options(62_500_000)
+    };
+    let plain = GraphOptions::new();
+    assert_eq!(options("ftrace.notrace=a quiet"), None);
+    assert_eq!(options("ftrace.graph_notrace=a"), Some(plain));
+    let rooted = GraphOptions {
+        rooted: true,
+        ..plain
+    };
+    assert_eq!(options("\"ftrace.graph_roots=a b\""), Some(rooted));
+    let text = "ftrace.graph_roots=fs::open ftrace.graph_roots=a ftrace.graph_notrace=\"x y\" ftrace.graph=b";
+    assert_eq!(
+        patterns(text).unwrap()[1..],
+        [vec!["b"], vec![], vec!["fs::open", "a"], vec!["x y"]]
+    );
+    let all = GraphOptions {
+        arguments: 8,
+        result: true,
+        depth: 65_536,
+        ..plain
+    };
+    let text = "ftrace.graph_depth=3 ftrace.graph_result=1 ftrace.graph_arguments=\"8\" ftrace.graph_depth=65536";
+    assert_eq!(options(text), Some(all));
+    assert_eq!(options("ftrace.graph_result=0"), Some(plain));
+    // Ticks of 16 ns; never fewer than one.
+    for (time, minimum) in [
+        ("1ns", 1),
+        ("16ns", 1),
+        ("17ns", 2),
+        ("10us", 625),
+        ("2ms", 125_000),
+        ("3s", 187_500_000),
+    ] {
+        let text = format!("ftrace.graph_minimum={time}");
+        let expected = GraphOptions { minimum, ..plain };
+        assert_eq!(options(&text), Some(expected), "{time}");
+    }
+    let longest = BootConfig::parse("ftrace.graph=a ftrace.graph_minimum=18446744073s").unwrap();
+    for (frequency, ticks) in [(0, 1), (1, 18_446_744_073), (u64::MAX, u64::MAX)] {
+        let options = longest.graph_options(frequency);
+        assert_eq!(options.map(|options| options.minimum), Some(ticks));
+    }
+}
+
+#[test]
+fn what_the_graph_cannot_be_told_is_refused_whole() {
+    let wrong = |text: &str| BootConfig::parse(text).unwrap_err();
+    let values = "depth=0 depth=65537 depth= depth depth=-1 depth=+1 depth=1us depth=x depth=18446744073709551616 \
+                  arguments=0 arguments=9 result=2 result=yes minimum=0ns minimum=5 minimum=1m minimum=us \
+                  minimum=1.5us minimum=18446744074s";
+    for value in values.split_whitespace() {
+        let text = format!("ftrace.graph=a ftrace.graph_{value} ftrace.graph_depth=1");
+        assert_eq!(wrong(&text), BootError::Value { at: 15 }, "{value}");
+    }
+    for option in [
+        Setting::Minimum.option(),
+        Purpose::Roots.option(),
+        Purpose::Silent.option(),
+    ] {
+        let text = format!("ftrace.function=a {option}=1us ftrace.graph_result=1");
+        assert_eq!(wrong(&text), BootError::NoGraph { at: 18 });
+    }
+    for option in ["ftrace.graph_roots=b ", "ftrace.graph_notrace=b "] {
+        let many = |count: usize| "ftrace.graph=a ".to_owned() + &option.repeat(count);
+        assert!(BootConfig::parse(&many(32)).is_ok());
+        assert_eq!(wrong(&many(33)), BootError::TooMany { count: 33 });
+    }
 }
 
 #[test]

@@ -42,8 +42,11 @@ fn config(text: &str) -> bool {
     let parsed = match BootConfig::parse(text) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let (BootError::Option { at } | BootError::Quote { at } | BootError::Glob { at, .. }) =
-                error
+            let (BootError::Option { at }
+            | BootError::Quote { at }
+            | BootError::Value { at }
+            | BootError::NoGraph { at }
+            | BootError::Glob { at, .. }) = error
             else {
                 return false;
             };
@@ -62,5 +65,7 @@ fn config(text: &str) -> bool {
         let patterns = parsed.patterns(purpose);
         assert!(patterns.eq(again.patterns(purpose)), "another text");
     }
+    let options = parsed.graph_options(1_000_000);
+    assert_eq!(options, again.graph_options(1_000_000), "another text");
     true
 }

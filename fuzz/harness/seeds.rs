@@ -227,7 +227,7 @@ pub fn stubs() -> Vec<Vec<u8>> {
     ]
 }
 
-const BOOTARGS: &str = "console=ttyAMA0 ftrace.function=sched::* \"ftrace.graph=<fs::Pipe as fs::File>::*\" ftrace.notrace=#7";
+const BOOTARGS: &str = "console=ttyAMA0 ftrace.function=sched::* \"ftrace.graph=<fs::Pipe as fs::File>::*\" ftrace.notrace=#7 ftrace.graph_depth=3 ftrace.graph_minimum=10us ftrace.graph_roots=fs::open";
 
 /// Boot configurations: in their space, and as text.
 pub fn boot_spaces() -> Vec<Vec<u8>> {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::glob::GlobError;
+use crate::graph::{ARGUMENTS_MAX, DEPTH_MAX};
 use core::fmt;
 
 /// Offsets are bytes of the text.
@@ -46,6 +47,16 @@ pub enum BootError {
         /// Why.
         error: GlobError,
     },
+    /// A number or a time that is none, or is out of bounds.
+    Value {
+        /// Where the option begins.
+        at: usize,
+    },
+    /// An option of the graph, and no `ftrace.graph=`.
+    NoGraph {
+        /// Where the option begins.
+        at: usize,
+    },
     /// More patterns than a filter takes.
     TooMany {
         /// So many.
@@ -77,7 +88,17 @@ impl fmt::Display for BootError {
             Self::Quote { at } => write!(f, "the quote in the option at byte {at} does not end"),
             Self::Option { at } => write!(
                 f,
-                "the option at byte {at} is not ftrace.function=, ftrace.graph= or ftrace.notrace= with a pattern"
+                "the option at byte {at} is none: ftrace.function=, graph=, notrace=, graph_roots=, graph_notrace= with a \
+                 pattern, ftrace.graph_depth=, graph_minimum=, graph_arguments=, graph_result="
+            ),
+            Self::Value { at } => write!(
+                f,
+                "the value of the option at byte {at}: ftrace.graph_depth takes 1 to {DEPTH_MAX}, ftrace.graph_arguments 1 to \
+                 {ARGUMENTS_MAX}, ftrace.graph_result 0 or 1, ftrace.graph_minimum a time: 500ns, 10us, 2ms, 1s"
+            ),
+            Self::NoGraph { at } => write!(
+                f,
+                "the option at byte {at} is of no use without ftrace.graph=PATTERN"
             ),
             Self::Glob { at, error } => {
                 write!(f, "the pattern of the option at byte {at}: {error}")

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aarch64_ftrace::bootconfig::{self, BootConfig, Purpose};
+use aarch64_ftrace::bootconfig::{self, BootConfig, Purpose, Setting};
+use aftrace::arguments;
 use aftrace::elf::Kernel;
 use aftrace::embed::embed_file;
 use aftrace::run;
@@ -21,6 +22,7 @@ use super::{INCOMPLETE, Outcome, at, manual, read};
 
 const EXAMPLES: &[&str] = &[
     "aftrace record kernel.elf --function 'sched::*' --graph 'fs::*' -o boot.aft",
+    "aftrace record kernel.elf --graph '*' --roots 'fs::open' --depth 5 --time-filter 10us",
     "aftrace record kernel.elf --graph '*' --notrace 'fmt::*' --time 10 -- -smp 4    # a kernel that does not end by itself",
 ];
 
@@ -44,6 +46,29 @@ pub struct Record {
     /// Not of those that the glob matches (repeat for more)
     #[arg(long, value_name = "GLOB")]
     notrace: Vec<String>,
+    /// Of the graph, only what these functions call, and they themselves (repeat for more)
+    #[arg(long, value_name = "GLOB", requires = "graph")]
+    roots: Vec<String>,
+    /// Of the graph, nothing of what these functions call, nor they themselves (repeat for more)
+    #[arg(long, value_name = "GLOB", requires = "graph")]
+    graph_notrace: Vec<String>,
+    /// Of the graph, only this many levels of calls
+    #[arg(short = 'D', long, value_name = "LEVELS", requires = "graph")]
+    depth: Option<u32>,
+    /// Of the graph, only calls that took at least this long: 500ns, 10us, 1.5ms, 2s
+    #[arg(short = 't', long, value_name = "TIME", value_parser = arguments::time, requires = "graph")]
+    time_filter: Option<u64>,
+    /// With each entry of the graph so many of the registers x0 to x7
+    #[arg(
+        long,
+        value_name = "COUNT",
+        requires = "graph",
+        conflicts_with = "time_filter"
+    )]
+    arguments: Option<u8>,
+    /// With each return of the graph x0
+    #[arg(long, requires = "graph")]
+    result: bool,
     /// Where to write the trace
     #[arg(short, long, value_name = "TRACE", default_value = "boot.aft")]
     output: PathBuf,
@@ -88,7 +113,13 @@ impl Record {
 
     /// The boot configuration.
     fn text(&self) -> Result<String, String> {
-        let lists = [&self.function, &self.graph, &self.notrace];
+        let lists = [
+            &self.function,
+            &self.graph,
+            &self.notrace,
+            &self.roots,
+            &self.graph_notrace,
+        ];
         let mut text = String::new();
         for (purpose, patterns) in Purpose::ALL.into_iter().zip(lists) {
             for pattern in patterns {
@@ -99,6 +130,21 @@ impl Record {
                 }
                 text.push_str(&format!("{}=\"{pattern}\"\n", purpose.option()));
             }
+        }
+        for (setting, value) in [
+            (Setting::Depth, self.depth.map(|levels| levels.to_string())),
+            (
+                Setting::Minimum,
+                self.time_filter.map(|ns| format!("{ns}ns")),
+            ),
+            (
+                Setting::Arguments,
+                self.arguments.map(|count| count.to_string()),
+            ),
+            (Setting::Result, self.result.then(|| "1".to_owned())),
+        ] {
+            let Some(value) = value else { continue };
+            text.push_str(&format!("{}={value}\n", setting.option()));
         }
         let config = BootConfig::parse(&text).map_err(|error| error.to_string())?;
         match config.is_empty() {

@@ -91,6 +91,8 @@ pub fn start_recorder() -> Result<(), RecordError> {
 /// Those of [`Recorder::boot`].
 pub fn boot(config: &BootConfig<'_>) -> Result<(), RecordError> {
     let booted = RECORDER.boot(config)?;
+    let is_limited = booted.graph.is_some() && config.graph_options(1).is_some();
+    LIMITED.store(is_limited, Ordering::Relaxed);
     TASKS.fetch_or(booted.graph.is_some(), Ordering::Relaxed);
     Ok(())
 }
@@ -123,7 +125,7 @@ static LIMITED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 ///
-/// Those of [`Ftrace::register`]; nothing is traced in another way then, but for the roots.
+/// Those of [`Ftrace::register`]; nothing is traced in another way then, but for the roots and their opposite.
 pub fn graph(patterns: &[&str], from: &[&str], minimum: u64) -> Result<Applied, RecordError> {
     let options = GraphOptions {
         rooted: !from.is_empty(),
@@ -140,6 +142,7 @@ pub fn graph(patterns: &[&str], from: &[&str], minimum: u64) -> Result<Applied, 
         true => trace(roots, from).map(drop)?,
         false => untrace(roots)?,
     }
+    untrace(RECORDER.graph_notrace())?;
     RECORDER.switch(false)?;
     let applied = untrace(other).and_then(|()| trace(ops, patterns));
     irq::masked(|| RECORDER.reset(0))?;
@@ -159,6 +162,7 @@ pub fn graph(patterns: &[&str], from: &[&str], minimum: u64) -> Result<Applied, 
 /// Those of [`Ftrace::unregister`].
 pub fn graph_off() -> Result<Applied, RecordError> {
     untrace(RECORDER.graph_roots())?;
+    untrace(RECORDER.graph_notrace())?;
     let ops = match LIMITED.load(Ordering::Relaxed) {
         true => RECORDER.graph_ops_with(GraphOptions::new())?,
         false => RECORDER.graph_ops()?,

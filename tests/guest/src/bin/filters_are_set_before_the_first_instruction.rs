@@ -74,17 +74,24 @@ fn config() -> BootConfig<'static> {
     }
 }
 
-/// Nothing is half done: the function pattern is right, the graph's matches nothing.
+/// Nothing is half done: what comes before the last is right, and taken back.
 fn is_refused_whole() {
-    let text = "ftrace.function=*::sched::* ftrace.graph=no::such::function";
-    let config = match BootConfig::parse(text) {
-        Ok(config) => config,
-        Err(error) => panic!("{error}"),
-    };
-    match RECORDER.boot(&config) {
-        Err(error) => println!("refused: {error}"),
-        Ok(booted) => println!("taken: {booted:?}"),
+    for text in [
+        "ftrace.function=*::sched::* ftrace.graph=no::such::function",
+        "ftrace.function=*::sched::* ftrace.graph=no::such ftrace.graph_roots=*::open ftrace.graph_notrace=*::idle",
+        "ftrace.function=*::sched::* ftrace.graph=*::fs::* ftrace.graph_arguments=2 ftrace.graph_minimum=1us",
+    ] {
+        let config = match BootConfig::parse(text) {
+            Ok(config) => config,
+            Err(error) => panic!("{error}"),
+        };
+        match RECORDER.boot(&config) {
+            Err(error) => println!("refused: {error}"),
+            Ok(booted) => println!("taken: {booted:?}"),
+        }
     }
+    let marks = [RECORDER.graph_roots(), RECORDER.graph_notrace()];
+    assert!(!marks.iter().any(|ops| ops.is_registered()));
     let on = FTRACE.callsites().filter(|site| site.is_enabled()).count();
     println!("callsites that are on: {on}");
 }

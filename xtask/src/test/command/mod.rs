@@ -75,6 +75,9 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     tally.step("record: told by the image, and by bootargs", || {
         record::from_boot_on(&subject)
     });
+    tally.step("record: the graph within its limits", || {
+        record::graph_is_limited(&subject)
+    });
     tally.step(
         "names: generics, closures, traits, merged, inlined, lines",
         || names::are_read(&subject),

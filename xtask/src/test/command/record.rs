@@ -42,7 +42,10 @@ fn seen(subject: &Subject, trace: &Path) -> Result<(Vec<String>, usize)> {
         let (path, _) = line.rsplit_once(": ")?.1.split_once(" <-")?;
         Some(path.rsplit("::").next()?.to_owned())
     };
-    let returns = |line: &&str| line.contains("();") || line.trim_end().ends_with('}');
+    let returns = |line: &&str| {
+        let ends = ["();", "} /*"];
+        ends.iter().any(|end| line.contains(end)) || line.trim_end().ends_with('}')
+    };
     Ok((
         calls.stdout.lines().filter_map(name).collect(),
         graph.stdout.lines().filter(returns).count(),
@@ -86,6 +89,38 @@ pub fn from_boot_on(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
+/// What the graph is told besides patterns: the functions that are entered then, and how many returns there are.
+pub fn graph_is_limited(subject: &Subject) -> Result<()> {
+    const BOTH: [&str; 4] = ["--graph", "*::fs::*", "--graph", "*::sched::*"];
+    let cases: [(&[&str], &[&str], usize); 6] = [
+        (&[], &["pick", "idle", "open", "read", "read"], 5),
+        (&["--depth", "1"], &["pick", "idle", "open"], 3),
+        (&["--roots", "*::fs::open"], &["open", "read", "read"], 3),
+        (&["--graph-notrace", "*::fs::open"], &["pick", "idle"], 2),
+        (&["--time-filter", "1ns"], &[], 5),
+        (&["--time-filter", "100s"], &[], 0),
+    ];
+    let trace = subject.path("limited.aft");
+    for (options, calls, returns) in cases {
+        let arguments = [&BOTH[..], options].concat();
+        let done = record(subject, &subject.boot.elf, &trace, &arguments, &MACHINE)?;
+        ensure!(done.code == Some(0), "{options:?}: {}", done.tail(20));
+        let found = seen(subject, &trace)?;
+        ensure!(
+            found.0 == calls && found.1 == returns,
+            "{options:?}: {found:?}"
+        );
+        fs::remove_file(&trace)?;
+    }
+    let values = [&BOTH[..], &["--arguments", "2", "--result", "--bootargs"]].concat();
+    record(subject, &subject.boot.elf, &trace, &values, &MACHINE)?;
+    let dump = subject.run("dump", &[&trace, Path::new("--text=function_graph")])?;
+    // read(3) returns 6; what is in x1 it does not say.
+    let read = |line: &str| line.contains("::read(0x3, 0x") && line.contains("= 0x6 ");
+    ensure!(dump.stdout.lines().any(read), "{}", dump.tail(20));
+    Ok(())
+}
+
 /// The trace of a kernel that hangs is there when the time is over; what cannot be told is refused before anything is booted.
 pub fn ends_and_refuses(subject: &Subject) -> Result<()> {
     let trace = subject.path("ended.aft");
@@ -109,7 +144,22 @@ pub fn ends_and_refuses(subject: &Subject) -> Result<()> {
     let (calls, _) = seen(subject, &trace)?;
     ensure!(calls == CALLS, "{calls:?}");
     fs::remove_file(&trace)?;
-    let refusals: [(&Path, &[&str], &str); 3] = [
+    let refusals: [(&Path, &[&str], &str); 6] = [
+        (
+            &subject.boot.elf,
+            &["--graph", "a", "--depth", "0"],
+            "1 to 65536",
+        ),
+        (
+            &subject.boot.elf,
+            &["--function", "a", "--depth", "1"],
+            "--graph <GLOB>",
+        ),
+        (
+            &subject.boot.elf,
+            &["--graph", "a", "--arguments", "1", "--time-filter", "1us"],
+            "cannot be used with",
+        ),
         (&subject.other.elf, &FILTERS, "reserve_boot_config!"),
         (&subject.boot.elf, &[], "nothing to record"),
         (
