@@ -40,14 +40,20 @@ impl Recorder {
         added.map_err(|TooMany| RecordError::TooManyTasks { most: TASKS_MAX })
     }
 
-    /// Takes a task from those that are recorded; when the last one is taken away, all tasks are recorded. Whether it was one.
+    /// Takes a task from those that are recorded; when the last one is taken away, all tasks are recorded: that one all the time, the
+    /// others on each core from its next switch on, and at the latest when this returns. Whether it was one.
     ///
     /// # Context
     /// As [`Recorder::add_task`].
     pub fn remove_task(&'static self, id: u32) -> bool {
-        let was_one = self.tasks.remove(Task::new(id));
+        let was_one = self.forget_task(id);
         self.point_all();
         was_one
+    }
+
+    /// As [`Recorder::remove_task`], but no area is looked at yet.
+    pub(crate) fn forget_task(&self, id: u32) -> bool {
+        self.tasks.remove(Task::new(id))
     }
 
     /// This core runs the task `id` from here on: a TASK event in its ring, also as the last one before a task that is not
@@ -65,8 +71,9 @@ impl Recorder {
     pub(crate) fn task_runs(&'static self, area: &'static CpuArea, id: u32) {
         let before = areas::ring(area);
         area.set_task(Task::new(id));
-        // Whoever adds a task looks at the areas afterwards, so one of the two sees the other.
-        if !self.tasks.is_empty() {
+        // Whoever adds a task looks at the areas afterwards, so one of the two sees the other. Whoever has just removed the last one
+        // may not have come to this area yet, which the task before had left unrecorded.
+        if !self.tasks.is_empty() || !area.is_recorded() {
             self.point(area);
         }
         let now = if area.is_recorded() {

@@ -66,7 +66,19 @@ fn a_field_that_cannot_be_is_named() {
             assert_eq!(found, Err(expected), "{value:#x} at {offset}");
         }
     }
-    for good in [(END, RING), (END, end), (32, 2 * RING), (56, 0xfffe)] {
+    // The role stands in the upper half of the word that has the core.
+    for role in [3, 4, 1 << 31, u32::MAX] {
+        let found = control(&[(56, 1 | u64::from(role) << 32)]).check(7, REGION);
+        let expected = RegionError::Field {
+            ring: 7,
+            offset: 60,
+            value: role.into(),
+        };
+        assert_eq!(found, Err(expected));
+    }
+    let roles = [0, 1, 2].map(|role| (56, 1 | role << 32));
+    let good = [(END, RING), (END, end), (32, 2 * RING), (56, 0xfffe)];
+    for good in good.into_iter().chain(roles) {
         assert_eq!(control(&[good]).check(0, REGION), Ok(()), "{good:x?}");
     }
 }

@@ -87,6 +87,22 @@ fn tasks_that_are_added_alone_are_recorded() {
     assert_eq!((kernel.kept(0).1, kernel.kept(1)), (3, (1, 1)));
 }
 
+/// The last task is removed, and begins to run where another was left out, before any area is looked at.
+#[test]
+fn a_task_that_is_removed_last_is_recorded_all_the_time() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let (recorder, area) = (kernel.recorder, &kernel.areas[0]);
+    recorder.add_task(7).expect("room");
+    recorder.task_runs(area, 8);
+    assert!(kernel.write(0, 1));
+    assert!(recorder.forget_task(7));
+    recorder.task_runs(area, 7);
+    assert!(kernel.write(0, 2));
+    assert_eq!(kernel.events(0), [(true, 7), (false, 2)]);
+    // That task 8 began to run, and its call.
+    assert_eq!(kernel.kept(0), (2, 2));
+}
+
 #[test]
 fn a_filter_that_is_full_takes_no_more_and_stays_as_it_is() {
     let kernel = Kernel::new(Mode::Overwrite, false);

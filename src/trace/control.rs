@@ -21,6 +21,9 @@ mod at {
     pub(super) const CRC: usize = 124;
 }
 
+/// The greatest role that a ring can have.
+const ROLE_LAST: u32 = 2;
+
 /// A control block as it was read. What is said of its positions holds once [`Control::check`] has found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -116,6 +119,7 @@ impl Control {
                 self.limit == u64::MAX || Some(self.limit) == stop,
             ),
             (at::CORE, self.core.into(), self.core < u32::from(NO_CORE)),
+            (at::ROLE, self.role.into(), self.role <= ROLE_LAST),
         ];
         match fields.into_iter().find(|(_, _, good)| !good) {
             None => Ok(()),

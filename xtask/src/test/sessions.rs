@@ -1,9 +1,13 @@
 //! The demo kernel's sessions, typed at its shell: what it answers is compared line by line.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use aftrace::trace::file::Trace;
+use aftrace::trace::symbols::Symbols;
+use aftrace::trace::uart::{Output, extract};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::Tally;
 use crate::demo::{self, PROMPT};
@@ -14,8 +18,9 @@ use crate::setup::{Ready, repo};
 use crate::ui::heading;
 
 /// A session: the name of its two files, and how it ends.
-const SESSIONS: [(&str, Outcome); 2] = [
+const SESSIONS: [(&str, Outcome); 3] = [
     ("session", Outcome::Exit(0)),
+    ("wrong", Outcome::Exit(0)),
     // What virt's panic handler leaves QEMU with.
     ("panic", Outcome::Exit(101)),
 ];
@@ -40,6 +45,88 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
             session(&kernel, &folder.join(name), &outcome)
         });
     }
+    tally.step("demo: what is sent is what the shell shows", || {
+        sent(&kernel)
+    });
+}
+
+/// The profile and the coverage that `trace send` sends have the numbers and names that the shell has shown before.
+fn sent(kernel: &Kernel) -> Result<()> {
+    let lines = [
+        "trace profile demo::index::*",
+        "trace cover demo::workload::*",
+        "run index",
+        "trace profile off",
+        "trace profile",
+        "trace cover",
+        "trace send",
+        "exit",
+    ];
+    let script = Script {
+        prompt: PROMPT,
+        lines: &lines.map(str::to_owned),
+    };
+    let finished = qemu::boot(&Machine::default(), &kernel.elf, Some(script))?;
+    let mut frames = Vec::new();
+    extract(&finished.bytes[..], |each| {
+        if let Output::Frame(frame) = each {
+            frames.extend(frame);
+        }
+        Ok(())
+    })?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("sent.aft");
+    fs::write(&path, frames)?;
+    let trace = Trace::open(&path)?;
+    let symbols = Symbols::of_kernel(&fs::read(&kernel.elf)?, &trace.header, false)?;
+    ensure!(!trace.is_damaged(), "{}", finished.explain());
+
+    let digits = |text: &str| text.replace([',', '.'], "");
+    let shown: BTreeSet<(String, String, String)> = finished
+        .console
+        .lines()
+        .filter_map(|line| {
+            let mut columns = line.split_whitespace();
+            let (hits, total) = (digits(columns.next()?), digits(columns.next()?));
+            let at = line.find("demo::index::")?;
+            let row = hits.parse::<u64>().is_ok() && total.parse::<u64>().is_ok();
+            row.then(|| (line[at..].to_owned(), hits, total))
+        })
+        .collect();
+    let profiled = trace.added.profile.values().map(|entry| {
+        let total = symbols.nanoseconds(entry.total).to_string();
+        let name = symbols.name(entry.callsite).to_string();
+        (name, entry.hits.to_string(), total)
+    });
+    let profiled: BTreeSet<_> = profiled.collect();
+    ensure!(
+        shown.len() > 3 && profiled == shown,
+        "{profiled:?}, and shown: {shown:?}"
+    );
+
+    let covered = trace.added.coverage.context("no coverage")?;
+    let says = format!("  {} of ", covered.len());
+    let names: Vec<String> = covered
+        .iter()
+        .map(|low| symbols.name(*low).to_string())
+        .collect();
+    let never = finished
+        .console
+        .lines()
+        .skip_while(|line| !line.ends_with("since the last look; never:"))
+        .skip(1)
+        .map_while(|line| line.strip_prefix("      "));
+    let never: Vec<&str> = never.collect();
+    ensure!(
+        finished.console.lines().any(|line| line.starts_with(&says))
+            && names.iter().any(|name| name == "demo::workload::index")
+            && never.contains(&"demo::workload::grep")
+            && never
+                .iter()
+                .all(|name| !names.iter().any(|covered| covered == name)),
+        "covered: {names:?}, shown as never called: {never:?}"
+    );
+    Ok(())
 }
 
 fn session(kernel: &Kernel, files: &Path, outcome: &Outcome) -> Result<()> {

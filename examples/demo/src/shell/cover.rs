@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::trace::{LINES, brief};
+use super::wrong::refused;
 use crate::tracing::{self, COVER, FTRACE};
 use alloc::string::ToString;
 use virt::println;
@@ -13,12 +14,13 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["off"] => {
             let applied = FTRACE
                 .unregister(&COVER)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| refused("cover", &[], error))?;
             println!("  {applied}");
             Ok(())
         }
         patterns => {
-            let applied = tracing::cover(patterns).map_err(|error| error.to_string())?;
+            let applied =
+                tracing::cover(patterns).map_err(|error| refused("cover", patterns, error))?;
             println!("  {applied}");
             Ok(())
         }
@@ -26,7 +28,9 @@ pub fn run(arguments: &[&str]) -> Answer {
 }
 
 fn show() -> Answer {
-    let applied = FTRACE.settle(&COVER).map_err(|error| error.to_string())?;
+    let applied = FTRACE
+        .settle(&COVER)
+        .map_err(|error| refused("cover", &[], error))?;
     let (taken, left) = (tracing::cover_taken(), COVER.callsites());
     println!(
         "  {} of {taken} functions have been called, {} of them since the last look; never:",

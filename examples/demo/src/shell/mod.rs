@@ -6,6 +6,7 @@ mod stack;
 mod timing;
 mod trace;
 mod trigger;
+mod wrong;
 
 use crate::input;
 use alloc::string::String;
@@ -165,6 +166,9 @@ fn help(_: &[&str]) -> Answer {
     for command in COMMANDS {
         println!("  {} {}", command.name, command.arguments);
         println!("      {}", command.about);
+        if command.name == trace::NAME {
+            wrong::help();
+        }
     }
     println!("  workloads:");
     for workload in crate::workload::ALL {

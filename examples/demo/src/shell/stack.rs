@@ -2,9 +2,9 @@
 
 use super::Answer;
 use super::trace::function;
+use super::wrong::refused;
 use crate::tracing::STACKS;
 use aarch64_ftrace::Filter;
-use alloc::string::ToString;
 use virt::{print, println};
 
 /// `trace stack ..`
@@ -12,7 +12,9 @@ pub fn run(arguments: &[&str]) -> Answer {
     match arguments {
         [] => show(),
         ["off"] => {
-            let applied = STACKS.unset().map_err(|error| error.to_string())?;
+            let applied = STACKS
+                .unset()
+                .map_err(|error| refused("stack", &[], error))?;
             println!("  {applied}");
             Ok(())
         }
@@ -23,7 +25,7 @@ pub fn run(arguments: &[&str]) -> Answer {
         patterns => {
             let applied = STACKS
                 .set(&Filter::new(patterns))
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| refused("stack", patterns, error))?;
             println!("  {applied}");
             Ok(())
         }
@@ -31,7 +33,9 @@ pub fn run(arguments: &[&str]) -> Answer {
 }
 
 fn show() -> Answer {
-    let deep = STACKS.deepest(0).ok_or("no stack was seen")?;
+    let deep = STACKS
+        .deepest(0)
+        .ok_or("no stack was seen: trace stack and a GLOB begins")?;
     println!(
         "  {} of {} bytes at the entry of {}",
         deep.bytes(),

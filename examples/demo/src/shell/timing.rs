@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::trace::{brief, function};
+use super::wrong::{refused, usage};
 use crate::format::{self, Align, Table};
 use crate::sched;
 use crate::tracing::graph::{self, Line, Shape};
@@ -21,7 +22,7 @@ pub fn graph(arguments: &[&str]) -> Answer {
     match arguments {
         [] => show_graph(LINES),
         ["off"] => {
-            let applied = tracing::graph_off().map_err(|error| error.to_string())?;
+            let applied = tracing::graph_off().map_err(|error| refused("graph", &[], error))?;
             println!("  {applied}");
             Ok(())
         }
@@ -31,25 +32,35 @@ pub fn graph(arguments: &[&str]) -> Answer {
         patterns => {
             let (patterns, over) = split(patterns, "over");
             let (patterns, from) = split(patterns, "from");
+            if patterns.is_empty() || from.is_some_and(<[_]>::is_empty) {
+                return Err(usage("graph"));
+            }
             let minimum = match over {
-                [] => 0,
-                [us] => super::number::<u64>(us)? * timer::frequency() / 1_000_000,
-                _ => return Err("over takes one number of microseconds".to_string()),
+                None => 0,
+                Some([us]) => ticks(super::number(us)?)?,
+                Some(_) => return Err("over takes one number of microseconds".to_string()),
             };
-            let applied =
-                tracing::graph(patterns, from, minimum).map_err(|error| error.to_string())?;
+            let from = from.unwrap_or_default();
+            let applied = tracing::graph(patterns, from, minimum)
+                .map_err(|error| refused("graph", &[patterns, from].concat(), error))?;
             println!("  {applied}");
             Ok(())
         }
     }
 }
 
-/// What stands before a word, and behind it.
-fn split<'a, 'b>(words: &'a [&'b str], at: &str) -> (&'a [&'b str], &'a [&'b str]) {
+/// What stands before a word, and behind it where it stands.
+fn split<'a, 'b>(words: &'a [&'b str], at: &str) -> (&'a [&'b str], Option<&'a [&'b str]>) {
     match words.iter().position(|word| *word == at) {
-        Some(place) => (&words[..place], &words[place + 1..]),
-        None => (words, &[]),
+        Some(place) => (&words[..place], Some(&words[place + 1..])),
+        None => (words, None),
     }
+}
+
+fn ticks(us: u64) -> Result<u64, String> {
+    let ticks = us.checked_mul(timer::frequency());
+    let ticks = ticks.ok_or_else(|| format!("{us} microseconds are more than can be counted"))?;
+    Ok(ticks / 1_000_000)
 }
 
 fn show_graph(count: usize) -> Answer {
@@ -113,6 +124,9 @@ fn mark(nanoseconds: u64) -> char {
 /// `trace profile ..`
 pub fn profile(arguments: &[&str]) -> Answer {
     match arguments {
+        [] if PROFILE.cores() == 0 => {
+            Err("nothing was profiled: trace profile and a GLOB begins".to_string())
+        }
         [] => {
             show_profile();
             Ok(())
@@ -120,12 +134,13 @@ pub fn profile(arguments: &[&str]) -> Answer {
         ["off"] => {
             let applied = FTRACE
                 .unregister(&PROFILE)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| refused("profile", &[], error))?;
             println!("  {applied}");
             Ok(())
         }
         patterns => {
-            let applied = tracing::profile(patterns).map_err(|error| error.to_string())?;
+            let applied =
+                tracing::profile(patterns).map_err(|error| refused("profile", patterns, error))?;
             println!("  {applied}");
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! `trace`: the tracer's commands, and the live trace as text.
 
-use super::{Answer, cover, one, stack, timing, trigger};
+use super::wrong::{self, refused};
+use super::{Answer, cover, number, one, stack, timing, trigger};
 use crate::tracing::proof::Words;
 use crate::tracing::{self, COVER, EVENTS, FTRACE, HITS, LIVE, PROFILE, RECORDER};
 use crate::{format, sched};
@@ -14,14 +15,7 @@ use virt::{println, timer};
 /// The command's name.
 pub const NAME: &str = "trace";
 /// What it takes.
-pub const ARGUMENTS: &str = "on GLOB.. | off | list [GLOB] | status | rejects | count | proof
-      | record GLOB.. | record off | dump [EVENTS] | panic
-      | core NUMBER on | core NUMBER off | task NAME | task off
-      | graph GLOB.. [from GLOB..] [over MICROSECONDS] | graph [LINES] | graph off | send | profile GLOB.. | profile | profile off
-      | cover GLOB.. | cover | cover off
-      | trigger FUNCTION ACTION[:COUNT] | trigger from FUNCTION until FUNCTION | trigger
-      | trigger remove ACTION | trigger snapshot
-      | stack GLOB.. | stack | stack clear | stack off";
+pub const ARGUMENTS: &str = "WHAT ..";
 /// Lines of the live trace, or of a list, that are printed at a time.
 pub const LINES: usize = 16;
 /// Generic arguments that are longer are left out of the live trace.
@@ -54,11 +48,7 @@ pub fn run(arguments: &[&str]) -> Answer {
         }
         ["task", name] => record_task(name),
         ["dump"] => dump(DUMPED),
-        ["dump", events] => dump(
-            events
-                .parse()
-                .map_err(|_| "dump takes a number".to_string())?,
-        ),
+        ["dump", events] => dump(number(events)?),
         ["send"] => tracing::send::send().map_err(|error| error.to_string()),
         ["graph", arguments @ ..] => timing::graph(arguments),
         ["profile", arguments @ ..] => timing::profile(arguments),
@@ -66,19 +56,20 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["stack", arguments @ ..] => stack::run(arguments),
         ["trigger", arguments @ ..] => trigger::run(arguments),
         ["panic"] => panic!("asked for from the shell"),
-        _ => Err(format!("{NAME} takes {ARGUMENTS}")),
+        [verb, ..] => Err(wrong::usage(verb)),
+        [] => Err(wrong::usage("")),
     }
 }
 
 fn on(patterns: &[&str]) -> Answer {
-    let applied = tracing::on(patterns).map_err(|error| error.to_string())?;
+    let applied = tracing::on(patterns).map_err(|error| refused("on", patterns, error))?;
     println!("  {applied}");
     Ok(())
 }
 
 fn off() -> Answer {
     if !LIVE.is_registered() {
-        return Err("nothing is traced".to_string());
+        return Err("nothing is traced: trace on and a GLOB begins".to_string());
     }
     let applied = tracing::off().map_err(|error| error.to_string())?;
     EVENTS.forget();
@@ -87,21 +78,20 @@ fn off() -> Answer {
 }
 
 fn record(patterns: &[&str]) -> Answer {
-    let applied = tracing::record(patterns).map_err(|error| error.to_string())?;
+    let applied = tracing::record(patterns).map_err(|error| refused("record", patterns, error))?;
     println!("  {applied}");
     Ok(())
 }
 
 fn record_off() -> Answer {
-    let applied = tracing::record_off().map_err(|error| error.to_string())?;
+    let applied = tracing::record_off().map_err(|error| refused("record", &[], error))?;
     println!("  {applied}");
     Ok(())
 }
 
 fn record_core(core: &str, record: bool) -> Answer {
-    let core = core.parse().map_err(|_| "core takes a number")?;
     RECORDER
-        .record_core(core, record)
+        .record_core(number(core)?, record)
         .map_err(|error| error.to_string())
 }
 
@@ -144,10 +134,14 @@ fn list(patterns: &[&str]) -> Answer {
             );
         }
     }
-    if matching > LINES {
-        println!("  ... and {} more", matching - LINES);
+    match matching {
+        0 => Err(wrong::no_match(&[pattern])),
+        1..=LINES => Ok(()),
+        _ => {
+            println!("  ... and {} more", matching - LINES);
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 fn status() -> Answer {

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::trace::{brief, function};
+use super::wrong::{refused, usage};
 use crate::sync::Lock;
 use crate::tracing::RECORDER;
 use aarch64_ftrace::Filter;
@@ -16,8 +17,6 @@ use virt::println;
 const DUMPED: usize = 8;
 /// Events of a snapshot that are printed.
 const SHOWN: usize = 4;
-const ARGUMENTS: &str =
-    "FUNCTION ACTION[:COUNT] | from FUNCTION until FUNCTION | remove ACTION | snapshot";
 /// Fires at every call.
 const ALWAYS: u32 = u32::MAX;
 
@@ -60,19 +59,21 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["remove", action] => remove(action),
         ["snapshot"] => show_snapshot(),
         ["from", start, "until", stop] => set_pair(start, stop),
+        ["from", ..] => Err(usage("trigger")),
         [function, action] => {
             let (action, count) = match action.split_once(':') {
                 None => (*action, ALWAYS),
                 Some((action, count)) => {
-                    let count = count
-                        .parse()
-                        .map_err(|_| format!("{count:?} is no count"))?;
-                    (action, count)
+                    let more = |count: &u32| *count > 0;
+                    let counted = count.parse().ok().filter(more);
+                    let counted = counted
+                        .ok_or_else(|| format!("{count:?} is no count: a number from 1 on"))?;
+                    (action, counted)
                 }
             };
             set(function, action, count)
         }
-        _ => Err(format!("trace trigger takes {ARGUMENTS}")),
+        _ => Err(usage("trigger")),
     }
 }
 
@@ -88,7 +89,7 @@ fn set(function: &str, action: &str, count: u32) -> Answer {
     trigger.rearm(count);
     let applied = trigger
         .set(&Filter::new(&[function]))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| refused("trigger", &[function], error))?;
     PATTERNS.lock()[index] = Some(function.to_string());
     println!("  {applied}");
     Ok(())
@@ -103,7 +104,7 @@ fn set_pair(start: &str, stop: &str) -> Answer {
     ALL[ON]
         .1
         .set_until(&Filter::new(&[start]), &ALL[OFF].1, &Filter::new(&[stop]))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| refused("trigger", &[start, stop], error))?;
     let mut patterns = PATTERNS.lock();
     patterns[ON] = Some(start.to_string());
     patterns[OFF] = Some(stop.to_string());
@@ -123,7 +124,11 @@ fn free(index: usize) -> Answer {
 
 fn remove(action: &str) -> Answer {
     let index = find(action)?;
-    let applied = ALL[index].1.unset().map_err(|error| error.to_string())?;
+    let trigger = &ALL[index].1;
+    if !trigger.is_set() {
+        return Err(format!("{action} is not set: trace trigger lists what is"));
+    }
+    let applied = trigger.unset().map_err(|error| error.to_string())?;
     PATTERNS.lock()[index] = None;
     println!("  {applied}");
     Ok(())
@@ -131,6 +136,9 @@ fn remove(action: &str) -> Answer {
 
 fn list() -> Answer {
     let patterns = PATTERNS.lock().clone();
+    if patterns.iter().all(Option::is_none) {
+        return Err(format!("no trigger is set: {}", usage("trigger")));
+    }
     for ((action, trigger), pattern) in ALL.iter().zip(patterns) {
         if let Some(pattern) = pattern {
             let (fired, failed) = (trigger.fired(), trigger.failed());
@@ -143,7 +151,9 @@ fn list() -> Answer {
 /// The snapshot that the trigger took; it is given back, and the next one may be taken.
 fn show_snapshot() -> Answer {
     let trigger = &ALL[SNAPSHOT].1;
-    let snapshot = trigger.take_snapshot().ok_or("no snapshot was taken")?;
+    let snapshot = trigger
+        .take_snapshot()
+        .ok_or("no snapshot was taken: a trigger with the action snapshot takes one")?;
     let error = |error: RecordError| error.to_string();
     let counts = snapshot.counts(0).map_err(error)?;
     println!(

@@ -1,6 +1,6 @@
-//! The recording over the console, for `aftrace console` on the host.
+//! What is recorded, profiled and covered, over the console, for `aftrace console` on the host.
 
-use super::RECORDER;
+use super::{COVER, PROFILE, RECORDER};
 use crate::sched;
 use aarch64_ftrace::record::SendError;
 use aarch64_ftrace::sink::Stream;
@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use virt::console::TraceLine;
 use virt::{irq, println};
 
-/// Sends what is recorded, and the names of the tasks. Nobody else runs meanwhile: what another task prints within a frame would be
-/// taken for a part of it.
+/// Sends what is profiled and covered, the names of the tasks, and what is recorded. Nobody else runs meanwhile: what another task
+/// prints within a frame would be taken for a part of it.
 ///
 /// # Errors
 ///
@@ -26,12 +26,18 @@ pub fn send() -> Result<(), SendError> {
         // What sends is traced, too.
         let was_on = RECORDER.is_on();
         RECORDER.switch(false)?;
-        let mut stream = Stream::serial(TraceLine::new());
-        stream.frame(FrameKind::Tasks, NO_CORE, &[&tasks])?;
-        let sent = RECORDER.send(&mut stream, EndReason::Asked);
+        let sent = all(&mut Stream::serial(TraceLine::new()), &tasks);
         RECORDER.switch(was_on)?;
         // What is printed next begins a line.
         println!();
         sent
     })
+}
+
+/// A header comes first, as the profile's; the end last.
+fn all(stream: &mut Stream<TraceLine>, tasks: &[u8]) -> Result<(), SendError> {
+    RECORDER.send_profile(stream, &PROFILE)?;
+    RECORDER.send_coverage(stream, &COVER)?;
+    stream.frame(FrameKind::Tasks, NO_CORE, &[tasks])?;
+    RECORDER.send(stream, EndReason::Asked)
 }
