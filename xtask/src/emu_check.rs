@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::guests::Header;
+use crate::guests::{self, Guest, Header};
 use crate::kernel::{self, Kernel, Profile, Target};
 use crate::proc;
 use crate::qemu::{self, Machine};
@@ -56,6 +56,9 @@ pub struct Options {
     target: Target,
     #[arg(long, value_enum, default_value_t = Profile::Release, requires = "kernel")]
     profile: Profile,
+    /// Judge every guest not optimised, too: minutes.
+    #[arg(long, conflicts_with_all = ["kernel", "own"])]
+    long: bool,
     /// Words for the semihosting command line; without them what the guest's header says.
     words: Vec<String>,
 }
@@ -68,10 +71,10 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
     match &options.kernel {
         None if options.own => {
             let mut tally = Tally::default();
-            check(&mut tally, ready, &[GUEST]);
+            check(&mut tally, ready, &[GUEST], false);
             tally.conclude()
         }
-        None => crate::test::run(ready, &crate::test::Options::emu_check()),
+        None => crate::test::run(ready, &crate::test::Options::emu_check(options.long)),
         Some(name) => one(ready, name, options),
     }
 }
@@ -81,9 +84,10 @@ fn one(ready: &Ready, name: &str, options: &Options) -> Result<()> {
         bail!("{why}");
     }
     let kernel = crate::demo::build(ready, name, options.target, options.profile)?;
-    let text = source(name);
-    let header = Header::parse(&text)?;
-    let mut machine = judged_on(&header, &text, options.cpu.as_deref());
+    let found = guests::scan(&repo().join("tests"))?.guests;
+    let guest = found.iter().find(|guest| guest.name == name);
+    let header = guest.map_or_else(Header::default, |guest| guest.header.clone());
+    let mut machine = judged_on(&header, options.cpu.as_deref());
     machine.icount |= options.icount;
     machine.cores = options.smp.unwrap_or(machine.cores);
     machine.gic = options.gic.unwrap_or(machine.gic);
@@ -138,20 +142,13 @@ fn cannot(ready: &Ready) -> Option<String> {
     (!has).then(|| "this QEMU was built without plug-ins".to_owned())
 }
 
-/// The source of a guest; empty for other kernels.
-fn source(name: &str) -> String {
-    GUESTS
-        .iter()
-        .map(|package| repo().join(format!("tests/{package}/src/bin/{name}.rs")))
-        .find_map(|path| fs::read_to_string(path).ok())
-        .unwrap_or_default()
-}
-
 /// The plug-in's package.
 pub const NAME: &str = "emu-check";
 const GUEST: &str = "emu-check-guest";
 const BENCH: &str = "bench-table";
 const LIMIT: Duration = Duration::from_secs(600);
+/// Not optimised, and with a core to itself, the longest takes some minutes.
+const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Builds the plug-in.
 fn plugin() -> Result<PathBuf> {
@@ -221,7 +218,7 @@ const GUESTS: [&str; 2] = ["guest", "guest-alloc"];
 /// The packages of kernels that are watched.
 pub const WATCHED: [&str; 4] = [GUEST, GUESTS[0], BENCH, GUESTS[1]];
 
-/// Judged not optimised, too: init and changes, with cores that come and go. Most others last minutes there.
+/// Judged not optimised in every run, too: init and changes, with cores that come and go.
 const IN_DEV: [&str; 6] = [
     "a_direct_ops_has_its_callsite_alone",
     "an_unguarded_tracer_limits_itself",
@@ -231,12 +228,25 @@ const IN_DEV: [&str; 6] = [
     "text_is_writable_only_while_it_is_patched",
 ];
 
-/// All kernels of these packages.
-pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str]) {
+/// All kernels of these packages; `long`: every guest not optimised, too.
+pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str], long: bool) {
     heading("the executed order of patching");
     if let Some(why) = cannot(ready) {
         return tally.skip(NAME, why);
     }
+    let found = match guests::scan(&repo().join("tests")) {
+        Ok(found) => {
+            for (name, error) in found.faulty {
+                say(format!("{name}: {error:#}"));
+                tally.fail(format!("{NAME}: {name}"));
+            }
+            found.guests
+        }
+        Err(error) => {
+            say(format!("{error:#}"));
+            return tally.fail(NAME);
+        }
+    };
     let mut library = PathBuf::new();
     tally.step("build the plug-in", || {
         library = plugin()?;
@@ -274,14 +284,11 @@ pub fn check(tally: &mut Tally, ready: &Ready, packages: &[&str]) {
             if kernel.name == GUEST {
                 own::check(tally, &library, kernel);
             } else {
-                judged.extend(real(tally, kernel));
+                let guest = found.iter().find(|guest| guest.name == kernel.name);
+                judged.extend(real(tally, kernel, guest, long));
             }
         }
-        tally.steps(
-            judged,
-            |job| job.name.clone(),
-            |job| watch(&library, &job.kernel.elf, &job.machine, "")?.passes(job.exit),
-        );
+        tally.steps(judged, |job| job.name.clone(), |job| job.run(&library));
     }
 }
 
@@ -290,61 +297,72 @@ struct Job<'a> {
     name: String,
     kernel: &'a Kernel,
     machine: Machine,
-    /// The kernel's exit code.
-    exit: i32,
+    /// What it must say and how it must end, where it is a guest.
+    guest: Option<&'a Guest>,
 }
 
-/// The machine that a kernel is judged on; a guest whose models have their own numbers of cores on the last of them.
-fn judged_on(header: &Header, text: &str, cpu: Option<&str>) -> Machine {
-    let own = header.cpus.last().filter(|cpu| cpu.contains('/'));
-    let cpu = cpu.or(own.map(String::as_str)).unwrap_or("cortex-a72");
-    let mut machine = Machine {
-        limit: LIMIT,
-        ..header.machine(cpu)
-    };
-    // It takes long: fewer changes show the same order.
-    if let Some(words) = text
-        .lines()
-        .find_map(|line| line.strip_prefix("//@ emu-check-args: "))
-    {
-        machine.words = words.split_whitespace().map(str::to_owned).collect();
+impl Job<'_> {
+    fn run(&self, plugin: &Path) -> Result<()> {
+        let watched = watch(plugin, &self.kernel.elf, &self.machine, "")?;
+        watched.passes(self.guest.map_or(0, |guest| guest.header.exit))?;
+        let said = self
+            .guest
+            .map(|guest| guest.says(&watched.console, &self.kernel.elf));
+        said.unwrap_or(Ok(())).map_err(|error| {
+            anyhow::anyhow!(
+                "{error:#}\n  no violation; the console:\n{}",
+                watched.console
+            )
+        })
     }
-    machine
+}
+
+/// The machine that a kernel is judged on.
+fn judged_on(header: &Header, cpu: Option<&str>) -> Machine {
+    Machine {
+        limit: LIMIT,
+        ..header.judged_on(cpu)
+    }
 }
 
 /// Guests that never reach their patching, or write the text by hand to see what the tracer says, are judged as they are.
-fn real<'a>(tally: &mut Tally, kernel: &'a Kernel) -> Option<Job<'a>> {
-    let text = source(&kernel.name);
+fn real<'a>(
+    tally: &mut Tally,
+    kernel: &'a Kernel,
+    guest: Option<&'a Guest>,
+    long: bool,
+) -> Option<Job<'a>> {
     let name = format!("{NAME}: {} {}", kernel.name, kernel.profile);
-    let header = match Header::parse(&text) {
-        Ok(header) => header,
-        Err(error) => {
-            tally.step(&name, || Err(error));
-            return None;
-        }
+    let header = guest.map_or_else(Header::default, |guest| guest.header.clone());
+    let dev = kernel.profile == Profile::Dev;
+    let chosen = !dev || long || IN_DEV.contains(&kernel.name.as_str());
+    // Not booted like this anywhere.
+    if dev && !IN_DEV.contains(&kernel.name.as_str()) && !header.profiles.contains(&Profile::Dev) {
+        return None;
+    }
+    let why = if let Some(why) = &header.unjudged {
+        Some(why.as_str())
+    } else if !header.variants.contains(&Variant::Plain) {
+        Some("is about a variant of the build; here the plain ones are judged")
+    } else if !header.targets.contains(&Target::Softfloat) {
+        Some("is about a target with floats; here the one without is judged")
+    } else if !chosen {
+        Some("not optimised, it is judged with --long alone")
+    } else {
+        None
     };
-    if let Some(why) = text
-        .lines()
-        .find_map(|line| line.strip_prefix("//@ emu-check: "))
-    {
+    if let Some(why) = why {
         tally.skip(name, why);
         return None;
     }
-    if kernel.profile == Profile::Dev && !IN_DEV.contains(&kernel.name.as_str()) {
-        return None;
+    let mut machine = judged_on(&header, None);
+    if long {
+        machine.limit = LONG_LIMIT;
     }
-    if !header.variants.contains(&Variant::Plain) {
-        tally.skip(
-            name,
-            "is about a variant of the build; here the plain ones are judged",
-        );
-        return None;
-    }
-    let machine = judged_on(&header, &text, None);
     Some(Job {
         name,
         kernel,
         machine,
-        exit: header.exit,
+        guest,
     })
 }

@@ -1,5 +1,6 @@
 //! The guest kernels: found by scanning, each with what it needs and what it must say.
 
+mod claims;
 mod header;
 
 use std::fs;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::expect;
 pub use header::Header;
 
 /// One guest kernel.
@@ -20,6 +22,18 @@ pub struct Guest {
     pub header: Header,
     /// What it must say.
     pub expected: String,
+}
+
+impl Guest {
+    /// Holds a console against what this guest must say, and what it says of its own text against the file.
+    ///
+    /// # Errors
+    /// The first difference, or a claim that is not so.
+    pub fn says(&self, console: &str, elf: &Path) -> Result<()> {
+        expect::compare(&self.expected, console)
+            .map_err(|difference| anyhow::anyhow!("  {difference}"))?;
+        claims::hold(console, elf)
+    }
 }
 
 /// What a folder of guests holds.

@@ -7,40 +7,59 @@
 use aarch64_ftrace::callsite::{COMPILED_LITERAL, Layout};
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{Fregs, Ops, notrace};
-use core::arch::asm;
-use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use virt::println;
+
+mod second;
+mod steps;
+
+use steps::{DISTANCE, order, publish, store_literal, store_word};
 
 virt::entry!(main);
 
-/// What is done wrong; `xtask` knows the same words, and what the plug-in must answer to each. `count` and
-/// `same-word` do nothing wrong.
-const FAULTS: [&str; 22] = [
+/// What is done wrong; `xtask` knows the same words, and what the plug-in must answer to each. `count`, `same-word`,
+/// `order-by-dsb` and `clean-again` do nothing wrong.
+const FAULTS: [&str; 39] = [
     "none",
     "same-word",
+    "order-by-dsb",
+    "clean-again",
     "count",
     "clean",
     "clean-dsb",
     "invalidate",
     "invalidate-dsb",
     "line",
+    "invalidate-line",
+    "invalidate-first",
+    "near-dsb",
+    "store-dsb",
+    "by-another",
     "isb",
+    "isb-early",
     "other-core",
     "order",
+    "load-dmb",
     "literal-first",
     "literal-halves",
     "literal-wide",
     "ops",
     "half-patched",
+    "literal-compiled",
+    "literal-run",
     "word",
+    "word-wide",
     "target",
     "late-mov",
+    "mov-word",
+    "mov-back",
+    "mov-back-unsynchronised",
     "mov-missing",
+    "mov-early",
     "mov-unsynchronised",
+    "mov-other-core",
     "elsewhere",
 ];
-
-const CACHE_LINE: usize = 64;
 
 unsafe extern "C" {
     fn ftrace_caller();
@@ -48,8 +67,6 @@ unsafe extern "C" {
 }
 
 static CALLS: AtomicU32 = AtomicU32::new(0);
-/// From the text to its writable alias.
-static DISTANCE: AtomicIsize = AtomicIsize::new(0);
 static TRACER: Ops = Ops::unguarded(tracer);
 // SAFETY: the library's own entry for callsites without a tracer, which is such asm.
 static NOTHING: Ops = unsafe { Ops::direct(ftrace_entry_nop) };
@@ -75,59 +92,14 @@ notrace! {
         CALLS.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn store_word(at: usize, word: u32) {
-        let alias = at.wrapping_add_signed(DISTANCE.load(Ordering::Relaxed)) as *mut u32;
-        // SAFETY: the alias maps all of the text writable; the callers give words of a callsite.
-        unsafe { asm!("str {0:w}, [{1}]", in(reg) word, in(reg) alias, options(nostack, preserves_flags)) };
-    }
-
-    fn store_literal(at: usize, literal: u64) {
-        let alias = at.wrapping_add_signed(DISTANCE.load(Ordering::Relaxed)) as *mut u64;
-        // SAFETY: as above.
-        unsafe { asm!("str {}, [{}]", in(reg) literal, in(reg) alias, options(nostack, preserves_flags)) };
-    }
-
-    fn order() {
-        // SAFETY: a barrier.
-        unsafe { asm!("dmb ishst", options(nostack, preserves_flags)) };
-    }
-
-    /// The steps after a store to the word, but for the one that is left out.
-    fn publish(at: usize, fault: &str) {
-        let line = if fault == "line" { at ^ CACHE_LINE } else { at };
-        if fault != "clean" {
-            // SAFETY: cleaning a mapped line changes no data.
-            unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
-        }
-        if fault != "clean-dsb" {
-            complete();
-        }
-        if fault != "invalidate" {
-            // SAFETY: invalidating an instruction cache line loses nothing.
-            unsafe { asm!("ic ivau, {}", in(reg) at, options(nostack, preserves_flags)) };
-        }
-        if fault != "invalidate-dsb" {
-            complete();
-        }
-        if fault != "isb" {
-            // SAFETY: a barrier.
-            unsafe { asm!("isb", options(nostack, preserves_flags)) };
-        }
-        if fault != "other-core" && fault != "invalidate-dsb" && fault != "isb" {
-            virt::cores::synchronize();
-        }
-    }
-
-    fn complete() {
-        // SAFETY: a barrier.
-        unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
-    }
-
     /// Compiled to disabled.
     #[inline(never)]
     fn prepare(site: Layout, fault: &str) {
         store_literal(site.literal(), &raw const NOTHING as u64);
         store_word(site.mov(), Insn::MOV_X9_X30.0);
+        if fault == "mov-early" {
+            core::hint::black_box(victim(0));
+        }
         publish(site.mov(), fault);
     }
 
@@ -160,15 +132,16 @@ notrace! {
             _ => store_literal(site.literal(), literal),
         }
         if fault != "order" {
-            order();
+            order(fault);
         }
         match fault {
             "word" => store_word(site.branch(), Insn::MOV_X9_X30.0),
+            "word-wide" => store_literal(site.mov(), (branch as u64) << 32 | Insn::MOV_X9_X30.0 as u64),
             "target" => store_word(site.branch(), branch + 1),
             _ => store_word(site.branch(), branch),
         }
         if fault == "literal-first" {
-            order();
+            order(fault);
             store_literal(site.literal(), literal);
         }
         publish(site.branch(), fault);
@@ -178,7 +151,7 @@ notrace! {
     #[inline(never)]
     fn disable(site: Layout) {
         store_word(site.branch(), Insn::NOP.0);
-        order();
+        order("none");
         store_literal(site.literal(), &raw const NOTHING as u64);
         publish(site.branch(), "none");
     }
@@ -190,7 +163,26 @@ notrace! {
             // Changes nothing, so nothing is missing, and init is not over.
             "same-word" => store_word(site.mov(), Insn::NOP.0),
             "half-patched" => store_literal(site.literal(), &raw const NO_OPS as u64),
+            "literal-compiled" => store_literal(site.literal(), COMPILED_LITERAL),
+            "literal-run" => {
+                // SAFETY: none: an ops' address is no instruction. The kernel ends here, and the plug-in saw why.
+                let literal: extern "C" fn() = unsafe { core::mem::transmute(site.literal()) };
+                literal();
+            }
             "elsewhere" => store_word(site.end(), Insn::NOP.0),
+            "mov-back" => {
+                store_word(site.mov(), Insn::NOP.0);
+                publish(site.mov(), "none");
+            }
+            "mov-back-unsynchronised" => {
+                disable(site);
+                store_word(site.mov(), Insn::NOP.0);
+                publish(site.mov(), "isb");
+            }
+            "mov-word" => {
+                store_word(site.mov(), Insn::MOV_X9_X30.0 - 1);
+                publish(site.mov(), "none");
+            }
             "late-mov" => {
                 store_word(site.mov(), Insn::MOV_X9_X30.0);
                 publish(site.mov(), "none");
@@ -198,6 +190,12 @@ notrace! {
             _ => {}
         }
     }
+}
+
+/// The first word as it must be, but for the core that executes it next.
+fn prepare_for_another(here: Layout) {
+    prepare(here, "other-core");
+    second::goes();
 }
 
 /// Instructions of one call, by the PMU; with what reading it takes.
@@ -239,8 +237,10 @@ fn main() -> Result<(), &'static str> {
         return Err("the command line names no fault");
     }
     DISTANCE.store(virt::mmu::map_alias(), Ordering::Relaxed);
-    // The second core waits for interrupts; without one this fails, and all runs on one core.
-    if virt::start_core(1, |_| {}).is_ok() {
+    let busy = ["mov-other-core", "by-another"].contains(&fault);
+    second::BUSY.store(busy, Ordering::Release);
+    // Without a second core this fails, and all runs on one.
+    if virt::start_core(1, second::begins).is_ok() {
         while virt::cores::online() != 0b11 {
             core::hint::spin_loop();
         }
@@ -250,11 +250,15 @@ fn main() -> Result<(), &'static str> {
     if fault == "same-word" {
         single(here, fault);
     }
-    if fault == "mov-unsynchronised" {
+    match fault {
         // Nothing between the last DSB and the execution: the caller goes on without an ISB.
-        prepare(here, "isb");
-    } else if fault != "mov-missing" {
-        prepare(here, "none");
+        "mov-unsynchronised" => prepare(here, "isb"),
+        "mov-other-core" => prepare_for_another(here),
+        "mov-early" => prepare(here, fault),
+        "mov-missing" => {}
+        // The second core is busy.
+        "by-another" => prepare(here, "other-core"),
+        _ => prepare(here, "none"),
     }
     core::hint::black_box(victim(1));
     if fault == "count" {
@@ -266,17 +270,33 @@ fn main() -> Result<(), &'static str> {
     }
     let single_fault = [
         "half-patched",
+        "literal-compiled",
+        "literal-run",
         "elsewhere",
         "late-mov",
+        "mov-word",
+        "mov-back",
+        "mov-back-unsynchronised",
+        "mov-early",
         "mov-unsynchronised",
+        "mov-other-core",
     ]
     .contains(&fault);
     enable(here, if single_fault { "none" } else { fault });
     if single_fault {
-        single(if fault == "late-mov" { aside } else { here }, fault);
+        let of_mov = ["late-mov", "mov-word"].contains(&fault);
+        single(if of_mov { aside } else { here }, fault);
     }
     // These leave what cannot be executed.
-    if !["ops", "word", "target", "mov-missing", "elsewhere"].contains(&fault) {
+    let broken = [
+        "ops",
+        "literal-compiled",
+        "word",
+        "target",
+        "mov-missing",
+        "elsewhere",
+    ];
+    if !broken.contains(&fault) {
         core::hint::black_box(victim(2));
     }
     disable(here);

@@ -12,16 +12,31 @@ use crate::kernel::Kernel;
 use crate::qemu::Machine;
 use crate::test::Tally;
 
-/// What the guest does without a fault: all steps; and before them a store, without any step, of the word that stands there.
-const RIGHT: [&str; 2] = ["none", "same-word"];
+/// What the guest does without a fault: all steps; before them a store, without any step, of the word that stands there; a
+/// DSB where a DMB is enough; and behind all steps the line cleaned once more, as for a neighbour.
+const RIGHT: [&str; 4] = ["none", "same-word", "order-by-dsb", "clean-again"];
 
 /// What the guest leaves out, on how many cores at least, and what every violation must then say (one of these).
-const FAULTS: [(&str, u32, &[&str]); 19] = [
+const FAULTS: [(&str, u32, &[&str]); 34] = [
     ("clean", 1, &["missing DC CVAU"]),
     ("clean-dsb", 1, &["missing DSB between DC CVAU and IC IVAU"]),
     ("invalidate", 1, &["missing IC IVAU"]),
     ("invalidate-dsb", 1, &["missing DSB after IC IVAU"]),
     ("line", 1, &["missing DC CVAU of its line"]),
+    ("invalidate-line", 1, &["missing IC IVAU of its line"]),
+    (
+        "invalidate-first",
+        1,
+        &["missing IC IVAU of its line after"],
+    ),
+    ("near-dsb", 1, &["missing DSB between DC CVAU and IC IVAU"]),
+    ("store-dsb", 1, &["missing DSB between DC CVAU and IC IVAU"]),
+    ("by-another", 2, &["missing DC CVAU of its line"]),
+    (
+        "isb-early",
+        1,
+        &["missing a context synchronisation event on core"],
+    ),
     (
         "isb",
         1,
@@ -33,6 +48,7 @@ const FAULTS: [(&str, u32, &[&str]); 19] = [
         &["missing a context synchronisation event on core 1"],
     ),
     ("order", 1, &["missing DMB ISHST"]),
+    ("load-dmb", 1, &["missing DMB ISHST"]),
     ("literal-first", 1, &["BL written before its literal"]),
     (
         "literal-halves",
@@ -54,9 +70,37 @@ const FAULTS: [(&str, u32, &[&str]); 19] = [
         1,
         &["half-patched callsite executed", "is no initialised ops"],
     ),
+    (
+        "literal-compiled",
+        1,
+        &["literal 0xd503201fd503201f is no initialised ops"],
+    ),
+    ("literal-run", 1, &["literal executed as an instruction"]),
     ("word", 1, &["only NOP and BL may stand here"]),
+    (
+        "word-wide",
+        1,
+        &["instruction word written by a store of 8 bytes"],
+    ),
     ("target", 1, &["neither ftrace_caller nor the entry"]),
     ("late-mov", 1, &["written after init"]),
+    ("mov-word", 1, &["only MOV X9, X30 and NOP may stand here"]),
+    ("mov-back", 1, &["half-patched callsite executed"]),
+    (
+        "mov-back-unsynchronised",
+        1,
+        &["executed without a context synchronisation event"],
+    ),
+    (
+        "mov-early",
+        1,
+        &["executed before its maintenance: missing DC CVAU"],
+    ),
+    (
+        "mov-other-core",
+        2,
+        &["executed without a context synchronisation event"],
+    ),
     ("mov-missing", 1, &["MOV X9, X30 is missing before it"]),
     (
         "mov-unsynchronised",

@@ -59,6 +59,10 @@ pub struct Header {
     pub words: Vec<String>,
     /// That of a long run; nothing where it is no other.
     pub long_words: Vec<String>,
+    /// That of a run under the plug-in, which takes long: fewer changes show the same order. Nothing where it is no other.
+    pub judged_words: Vec<String>,
+    /// Why the order of its patching is not judged.
+    pub unjudged: Option<String>,
 }
 
 impl Default for Header {
@@ -79,6 +83,8 @@ impl Default for Header {
             exit: 0,
             words: Vec::new(),
             long_words: Vec::new(),
+            judged_words: Vec::new(),
+            unjudged: None,
         }
     }
 }
@@ -105,6 +111,7 @@ impl Header {
         let (key, value) = line.split_once(':').context("is not `key: value`")?;
         let value = value.trim();
         let list = || value.split(',').map(|word| word.trim().to_owned());
+        let words = || value.split_whitespace().map(str::to_owned).collect();
         if value.is_empty() {
             bail!("has no value");
         }
@@ -125,12 +132,10 @@ impl Header {
             "qemu" => self.qemu = value.parse()?,
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
             "exit" => self.exit = value.parse()?,
-            "args" => self.words = value.split_whitespace().map(str::to_owned).collect(),
-            "long-args" => {
-                self.long_words = value.split_whitespace().map(str::to_owned).collect();
-            }
-            // emu_check.rs reads these: why the order of patching is not judged for it, and other words for that run.
-            "emu-check" | "emu-check-args" => {}
+            "args" => self.words = words(),
+            "long-args" => self.long_words = words(),
+            "emu-check-args" => self.judged_words = words(),
+            "emu-check" => self.unjudged = Some(value.to_owned()),
             key => bail!("knows no key `{key}`"),
         }
         Ok(())
@@ -142,6 +147,18 @@ impl Header {
             self.words.clone_from(&self.long_words);
             self.limit = LONG_LIMIT;
         }
+    }
+
+    /// The machine that it is judged on: one whose models have their own numbers of cores on the last of them.
+    #[must_use]
+    pub fn judged_on(&self, cpu: Option<&str>) -> Machine {
+        let own = self.cpus.last().filter(|cpu| cpu.contains('/'));
+        let cpu = cpu.or(own.map(String::as_str)).unwrap_or(CPUS[1]);
+        let mut machine = self.machine(cpu);
+        if !self.judged_words.is_empty() {
+            machine.words.clone_from(&self.judged_words);
+        }
+        machine
     }
 
     /// The CPU models that it boots on: a variant on `max` alone where that is among them.
@@ -219,7 +236,7 @@ mod tests {
         let header = Header::parse(
             "//@ cpu: max, neoverse-n1\n//@ smp: 2\n//@ qemu: 9\n//@ target: none\n//@ profile: release-lto\n\
              //@ timeout: 5\n//@ exit: 3\n//@ args: a b\n//@ icount: yes\n//@ mem: 1G\n//@ gic: 2\n\
-             //@ variant: plain, high\n//@ long-args: c\n\
+             //@ variant: plain, high\n//@ long-args: c\n//@ emu-check-args: 7 once\n//@ emu-check: by hand\n\
              //@ virtualization: yes\n//@ reboot: yes\n",
         )
         .unwrap();
@@ -261,6 +278,10 @@ mod tests {
         );
         assert!(machine.virtualization && machine.reboot);
         assert_eq!(machine.limit, Duration::from_secs(5));
+        let judged = header.judged_on(None);
+        assert_eq!((judged.cpu.as_str(), judged.cores), (CPUS[1], 2));
+        assert_eq!(judged.words, ["7", "once"]);
+        assert_eq!(header.unjudged.as_deref(), Some("by hand"));
         let mut long = header;
         long.lengthen();
         let machine = long.machine("max");
@@ -271,6 +292,10 @@ mod tests {
         let mut usual = Header::default();
         usual.lengthen();
         assert_eq!(usual, Header::default());
+        assert_eq!(
+            (usual.unjudged.clone(), usual.judged_on(None).words),
+            (None, usual.words)
+        );
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 mod boards;
 mod boots;
-mod claims;
 mod command;
 mod host;
 pub mod readers;
@@ -90,16 +89,17 @@ pub struct Options {
     /// Only guests whose name contains this.
     #[arg(long)]
     guest: Option<String>,
-    /// Guests that know a long run (`long-args` in their headers) make it.
+    /// Guests that know a long run (`long-args` in their headers) make it; emu-check judges all of them not optimised, too.
     #[arg(long)]
     long: bool,
 }
 
 impl Options {
     /// Only the executed order of patching.
-    pub fn emu_check() -> Self {
+    pub fn emu_check(long: bool) -> Self {
         Self {
             only: vec![Part::EmuCheck],
+            long,
             ..Self::default()
         }
     }
@@ -300,7 +300,9 @@ pub fn run(ready: &Ready, options: &Options) -> Result<()> {
             }
             Part::Boards => boards::check(&mut tally, ready),
             Part::Demo => sessions::check(&mut tally, ready),
-            Part::EmuCheck => emu_check::check(&mut tally, ready, &emu_check::WATCHED),
+            Part::EmuCheck => {
+                emu_check::check(&mut tally, ready, &emu_check::WATCHED, options.long)
+            }
             Part::Readers => readers::check(&mut tally, ready),
             Part::Command => command::check(&mut tally, ready),
             Part::Scale => scale::check(&mut tally),
