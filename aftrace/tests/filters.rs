@@ -139,6 +139,10 @@ fn shown(trace: &Trace, symbols: &Symbols, filter: &Filter, fold: bool) -> Vec<S
                 take(leave);
             }
             Shown::Step(Step::Enter(call)) => open.push(call),
+            Shown::Step(Step::Leave(leave)) if !leave.entered => {
+                assert!(leave.left_out);
+                take(leave);
+            }
             Shown::Step(Step::Leave(leave)) => {
                 let entered = open.iter().rposition(|call| *call == leave.call);
                 open.remove(entered.expect("shown where it begins"));
@@ -151,6 +155,20 @@ fn shown(trace: &Trace, symbols: &Symbols, filter: &Filter, fold: bool) -> Vec<S
     assert_eq!((unfinished.expect("a file"), open), (vec![], vec![]));
     seen.sort_unstable();
     seen
+}
+
+/// The EXITs alone of calls that took at least this long, and what each of them spent outside of the others.
+fn long_ones(core: u16, calls: &[Made], minimum: u64, out: &mut Vec<Event>, seen: &mut Vec<Seen>) {
+    let long = |call: &Made| Some(call.end - call.start).filter(|ticks| *ticks >= minimum);
+    for call in calls {
+        long_ones(core, &call.callees, minimum, out, seen);
+        if let Some(ticks) = long(call) {
+            let called: u64 = call.callees.iter().filter_map(long).sum();
+            seen.push((core, call.function, call.start, ticks, ticks - called));
+            let at = callsite(call.function);
+            out.push(event(Type::Exit, call.end, at, ticks as u32));
+        }
+    }
 }
 
 /// Calls, total, self, least, most.
@@ -329,5 +347,20 @@ proptest! {
         let mut out = Vec::new();
         whole.write_difference(&symbols, &part, &symbols, &mut out).expect("memory");
         differences(&String::from_utf8(out).expect("text"), &all, &sums(&expected))?;
+    }
+    #[test]
+    fn calls_whose_entry_is_left_out_have_the_own_time_that_a_recursion_finds(
+        words in prop::collection::vec(prop::collection::vec((0..20_u64, 0..11_usize), 0..60), 2),
+        batch in 1..40_usize,
+        minimum in 0..120_u64,
+    ) {
+        let (mut cores, mut expected) = ([vec![], vec![]], vec![]);
+        for ((core, words), out) in (0..).zip(&words).zip(&mut cores) {
+            long_ones(core, &made(core, words), minimum, out, &mut expected);
+        }
+        expected.sort_unstable();
+        let trace = opened(&file(&cores, batch));
+        let found = shown(&trace, &Symbols::of_trace(&trace), &Filter::default(), true);
+        prop_assert_eq!(found, expected);
     }
 }

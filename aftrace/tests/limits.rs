@@ -120,6 +120,23 @@ fn any_number_of_calls_has_an_end() {
     assert_eq!((counts, open), ([CALLS, CALLS / 2, 0], 0));
 }
 
+/// Where no call has an ENTRY, those that returned wait for who called them; when they are many, those that are long past as one.
+#[test]
+fn calls_that_returned_keep_their_sum() {
+    const CALLS: u64 = 100_000;
+    const LATE: u64 = 20_000;
+    let mut events: Vec<_> = (1..=CALLS).map(|n| (Type::Exit, 10 * n + 5, 5)).collect();
+    let end = 10 * CALLS + 10;
+    events.push((Type::Exit, end, 10 * LATE as u32));
+    events.push((Type::Exit, end + 10, end as u32));
+    let returns = returns(&[(0, 0, events)]);
+    let own: Vec<_> = returns[CALLS as usize - 1..]
+        .iter()
+        .map(|leave| leave.own)
+        .collect();
+    assert_eq!(own, [5, 5 * LATE, end - 5 * (CALLS - LATE) - 10 * LATE]);
+}
+
 #[test]
 fn more_tasks_than_any_give_up_their_calls() {
     let tasks = 3 << 16;

@@ -15,7 +15,7 @@ const EXAMPLES: &[&str] = &[
 
 /// Show the calls of a trace, with durations
 ///
-/// One line a call that calls nothing shown, two for others. DURATION stands with the return. CPU is the core. What is missing
+/// One line a call between whose entry and return nothing else is shown, two for others. DURATION stands with the return. CPU is the core. What is missing
 /// from the trace, switches of tasks, triggers and stacks stand between in comments. FUNCTION events have no duration: they
 /// are shown with their caller.
 #[derive(Args)]

@@ -9,6 +9,10 @@ use super::play::{Events, Item};
 use super::values::{Arguments, take_result};
 use aarch64_ftrace::trace::Type;
 
+mod stack;
+
+use stack::Stack;
+
 /// Who runs. Cores that never said which task they run, or that idle (task 0), are a task of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Task {
@@ -44,6 +48,8 @@ pub struct Return {
     pub call: Call,
     /// Whether its ENTRY was seen.
     pub entered: bool,
+    /// Whether it was not, although nothing is missing since then: where short calls are left out, no call has an ENTRY.
+    pub left_out: bool,
     /// The core on which it returned.
     pub core: u16,
     /// Ticks at which it returned.
@@ -75,26 +81,6 @@ pub enum Step {
     Other(Item),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    call: Call,
-    /// Ticks in traced callees.
-    inner: u64,
-    /// Losses of its stack before it was entered. Since a later one its EXIT may be lost, too.
-    losses: u64,
-}
-
-#[derive(Debug, Default)]
-struct Stack {
-    open: Vec<Open>,
-    /// Since when nothing of this task was lost, and the ticks of the outermost calls since then.
-    since: Option<u64>,
-    inner: u64,
-    losses: u64,
-    /// Of the losses of all stacks, those that it knows of.
-    known: u64,
-}
-
 /// Turns events into steps.
 pub struct Calls<'t> {
     events: Events<'t>,
@@ -104,8 +90,9 @@ pub struct Calls<'t> {
     any_task: bool,
     /// Losses that may be of every stack. Each learns of them when it is looked at: there may be as many losses as stacks.
     losses: u64,
-    /// Open calls of all stacks.
+    /// Open calls of all stacks, and what they keep of those that returned.
     open: usize,
+    returned: usize,
     /// Decided before the next event is looked at.
     pending: std::collections::VecDeque<Step>,
 }
@@ -115,6 +102,8 @@ pub struct Calls<'t> {
 const DEEPEST: usize = 1 << 16;
 /// The same for all tasks together.
 const OPEN_MAX: usize = 1 << 20;
+/// What is kept of calls that returned, for all tasks together. Beyond it each level keeps one sum.
+const RETURNED_MAX: usize = 1 << 20;
 /// Tasks that have a stack at the same time.
 const TASKS_MAX: usize = 1 << 16;
 
@@ -129,6 +118,7 @@ impl<'t> Calls<'t> {
             any_task: false,
             losses: 0,
             open: 0,
+            returned: 0,
             pending: std::collections::VecDeque::new(),
         }
     }
@@ -216,9 +206,12 @@ impl<'t> Calls<'t> {
         if self.stacks.len() >= TASKS_MAX && !self.stacks.contains_key(&task) {
             self.forget(time);
         }
-        let stack = self.stacks.entry(task).or_default();
+        // Without an ENTRY in all the trace, none is missing at its beginning.
+        let since = (!self.events.any_entry).then_some(0);
+        let new = || Stack::since(since);
+        let stack = self.stacks.entry(task).or_insert_with(new);
         stack.learn(self.losses);
-        let open = stack.open.len();
+        let (open, returned) = (stack.open.len(), stack.returned());
         let call = Call {
             core,
             task,
@@ -231,14 +224,10 @@ impl<'t> Calls<'t> {
         match event.kind() {
             Some(Type::Function) => self.pending.push_back(Step::Function(call)),
             Some(Type::Entry) => {
-                stack.since.get_or_insert(time);
+                stack.see(time);
                 let kept = open < DEEPEST && self.open < OPEN_MAX;
                 if kept {
-                    stack.open.push(Open {
-                        call,
-                        inner: 0,
-                        losses: stack.losses,
-                    });
+                    stack.enter(call);
                     self.open += 1;
                 }
                 self.pending.push_back(match kept {
@@ -248,13 +237,15 @@ impl<'t> Calls<'t> {
             }
             Some(Type::Exit) => {
                 let steps = &mut self.pending;
-                stack.leave(call, event.upper(), |step| {
+                let room = self.returned < RETURNED_MAX;
+                stack.leave(call, event.upper(), room, |step| {
                     steps.push_back(match step {
                         Step::Leave(leave) => Step::Leave(Return { result, ..leave }),
                         step => step,
                     });
                 });
                 self.open -= open - stack.open.len();
+                self.returned = self.returned + stack.returned() - returned;
             }
             Some(Type::Task) => {
                 let next = match event.upper() {
@@ -291,6 +282,7 @@ impl<'t> Calls<'t> {
     fn forget(&mut self, time: u64) {
         self.stacks.retain(|_, stack| !stack.open.is_empty());
         if self.stacks.len() <= TASKS_MAX / 2 {
+            self.returned = self.stacks.values().map(Stack::returned).sum();
             return;
         }
         for (_, stack) in self.stacks.drain() {
@@ -298,102 +290,6 @@ impl<'t> Calls<'t> {
             self.pending
                 .extend(open.map(|open| Step::Abandoned(open.call, time)));
         }
-        self.open = 0;
-    }
-}
-
-impl Stack {
-    fn lose(&mut self) {
-        self.since = None;
-        self.inner = 0;
-        self.losses += 1;
-    }
-
-    /// Of losses that may be of every stack.
-    fn learn(&mut self, losses: u64) {
-        if self.known < losses {
-            self.known = losses;
-            self.lose();
-        }
-    }
-
-    /// `exit` has the EXIT's core, time and callsite.
-    fn leave(&mut self, exit: Call, duration: u32, mut say: impl FnMut(Step)) {
-        let is_whole = |open: &Open| exit.time.wrapping_sub(open.call.time) as u32 == duration;
-        let losses = self.losses;
-        let same = |open: &&Open| open.call.callsite == exit.callsite;
-        // Durations tell apart calls of one function; where nothing was lost, the order of the events does.
-        let found = self
-            .open
-            .iter()
-            .rposition(|open| same(&open) && is_whole(open))
-            .or_else(|| {
-                self.open
-                    .iter()
-                    .rposition(|open| same(&open) && open.losses == losses)
-            });
-        let Some(found) = found else {
-            self.leave_unseen(exit, duration, say);
-            return;
-        };
-        while self.open.len() > found + 1 {
-            if let Some(open) = self.open.pop() {
-                say(Step::Abandoned(open.call, exit.time));
-            }
-        }
-        let Some(open) = self.open.pop() else { return };
-        // The EXIT has the lower 32 bits; the ENTRY has all.
-        let whole = exit.time.saturating_sub(open.call.time);
-        let duration = if is_whole(&open) {
-            whole
-        } else {
-            u64::from(duration)
-        };
-        let inner = self.inner_of_top();
-        *inner = inner.saturating_add(duration);
-        say(Step::Leave(Return {
-            call: open.call,
-            entered: true,
-            core: exit.core,
-            time: exit.time,
-            duration,
-            own: duration.saturating_sub(open.inner),
-            result: None,
-        }));
-    }
-
-    /// The ENTRY is lost. All that was seen at this level since the loss was called by it.
-    fn leave_unseen(&mut self, exit: Call, duration: u32, mut say: impl FnMut(Step)) {
-        // What is open lies outside, if it is older; else it is inside, and its EXIT was lost.
-        let start = exit.time.saturating_sub(u64::from(duration));
-        while let Some(open) = self.open.pop_if(|open| open.call.time > start) {
-            say(Step::Abandoned(open.call, exit.time));
-        }
-        let since = *self.since.get_or_insert(exit.time);
-        let seen = exit.time.saturating_sub(since.max(start));
-        let own = seen.saturating_sub(std::mem::take(&mut self.inner));
-        self.inner = seen;
-        say(Step::Leave(Return {
-            call: Call {
-                depth: self.open.len() as u32,
-                time: start,
-                parent: 0,
-                ..exit
-            },
-            entered: false,
-            core: exit.core,
-            time: exit.time,
-            duration: u64::from(duration),
-            own,
-            result: None,
-        }));
-    }
-
-    /// Ticks in callees, of the innermost open call or of what stands outside all.
-    fn inner_of_top(&mut self) -> &mut u64 {
-        match self.open.last_mut() {
-            Some(open) => &mut open.inner,
-            None => &mut self.inner,
-        }
+        (self.open, self.returned) = (0, 0);
     }
 }

@@ -12,7 +12,8 @@ use super::lost::Numbers;
 use super::play::{Cursor, Events};
 use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
 use aarch64_ftrace::trace::{
-    EVENT_BYTES, EVENTS_HEAD_BYTES, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES, Header,
+    EVENT_BYTES, EVENTS_HEAD_BYTES, Event, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES,
+    Header, Type,
 };
 
 /// Bytes of events that are held for all cores together, however many a file names.
@@ -90,6 +91,7 @@ pub type Progress = Box<dyn Fn(u64, u64)>;
 pub struct Trace {
     file: File,
     progress: Progress,
+    any_entry: bool,
     /// What the recorder says of itself.
     pub header: Header,
     /// By core.
@@ -138,6 +140,7 @@ impl Trace {
         let mut trace = Self {
             file: file.try_clone()?,
             progress,
+            any_entry: false,
             header: Header::default(),
             cores: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -214,6 +217,9 @@ impl Trace {
                 if !events.is_multiple_of(SLOT) {
                     return None;
                 }
+                let slots = payload[EVENTS_HEAD_BYTES..].chunks_exact(SLOT);
+                let mut kinds = slots.map(|slot| Event([u64_at(slot, 0), u64_at(slot, 8)]).kind());
+                self.any_entry = self.any_entry || kinds.any(|kind| kind == Some(Type::Entry));
                 self.cores.entry(core).or_default().add(
                     Span {
                         offset: offset + (FRAME_HEAD_BYTES + EVENTS_HEAD_BYTES) as u64,
@@ -299,7 +305,14 @@ impl Trace {
             cursors.push(cursor);
         }
         let events = cursors.iter().map(Cursor::events).sum();
-        Ok(Events::new(&self.file, cursors, &self.progress, events))
+        let any_entry = self.any_entry;
+        Ok(Events::new(
+            &self.file,
+            cursors,
+            &self.progress,
+            events,
+            any_entry,
+        ))
     }
 }
 

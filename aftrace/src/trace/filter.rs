@@ -47,7 +47,7 @@ impl Default for Filter {
 /// What a reader of calls is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// A call within which nothing is shown, from its ENTRY to its EXIT.
+    /// A call from its ENTRY to its EXIT, if nothing is shown in between.
     Leaf(Return),
     /// Anything else. The depths are those in the whole trace.
     Step(Step),
@@ -82,6 +82,17 @@ impl Decided {
     }
 }
 
+/// What a pass over a trace is for, where calls are to have a minimum: it is not known of one that begins.
+#[derive(Clone, Copy)]
+enum Pass<'a> {
+    /// Each call is shown when it is known to be long enough.
+    Once,
+    /// To find out.
+    Decides,
+    /// Each call is shown where it begins.
+    Decided(&'a Decided),
+}
+
 /// Applies a filter to steps.
 struct Selection<'a> {
     filter: &'a Filter,
@@ -91,8 +102,9 @@ struct Selection<'a> {
     out: VecDeque<Step>,
     /// ENTRY events so far.
     entries: u64,
-    /// Those that are long enough; all of them, where that is known before.
-    long: Decided,
+    /// Those that are long enough, where that is to be found out.
+    long: Option<Decided>,
+    /// The same, where that is known before.
     decided: Option<&'a Decided>,
 }
 
@@ -119,7 +131,7 @@ impl Filter {
         fold: bool,
         show: impl FnMut(Shown) -> io::Result<()>,
     ) -> io::Result<Vec<Call>> {
-        Ok(self.run(trace, symbols, fold, None, show)?.0)
+        Ok(self.run(trace, symbols, fold, Pass::Once, show)?.0)
     }
 
     /// Which calls are long enough, for [`Self::play_decided`].
@@ -129,7 +141,9 @@ impl Filter {
     pub fn decide(&self, trace: &Trace, symbols: &Symbols) -> io::Result<Decided> {
         match self.minimum {
             0 => Ok(Decided::default()),
-            _ => Ok(self.run(trace, symbols, false, None, |_| Ok(()))?.1),
+            _ => Ok(self
+                .run(trace, symbols, false, Pass::Decides, |_| Ok(()))?
+                .1),
         }
     }
 
@@ -148,7 +162,7 @@ impl Filter {
             Shown::Step(step) => show(step),
             Shown::Leaf(_) => Ok(()),
         };
-        self.run(trace, symbols, false, Some(decided), show)?;
+        self.run(trace, symbols, false, Pass::Decided(decided), show)?;
         Ok(())
     }
 
@@ -157,7 +171,7 @@ impl Filter {
         trace: &Trace,
         symbols: &Symbols,
         fold: bool,
-        decided: Option<&Decided>,
+        pass: Pass<'_>,
         mut show: impl FnMut(Shown) -> io::Result<()>,
     ) -> io::Result<(Vec<Call>, Decided)> {
         let mut calls = Calls::new(trace.play(self.cores.as_deref())?);
@@ -168,8 +182,11 @@ impl Filter {
             tasks: FxHashMap::default(),
             out: VecDeque::new(),
             entries: 0,
-            long: Decided::default(),
-            decided,
+            long: matches!(pass, Pass::Decides).then(Decided::default),
+            decided: match pass {
+                Pass::Decided(decided) => Some(decided),
+                Pass::Once | Pass::Decides => None,
+            },
         };
         let all = self.is_all();
         while let Some(step) = calls.next()? {
@@ -191,11 +208,20 @@ impl Filter {
                         show(Shown::Leaf(*leave))?;
                         selection.out.pop_front();
                     }
+                    // Whether something is shown within it, the next step says that is.
+                    (Step::Enter(_), None) if fold => {
+                        selection.out.push_front(step);
+                        break;
+                    }
                     _ => show(Shown::Step(step))?,
                 }
             }
         }
-        Ok((calls.unfinished(), selection.long))
+        selection
+            .out
+            .drain(..)
+            .try_for_each(|step| show(Shown::Step(step)))?;
+        Ok((calls.unfinished(), selection.long.unwrap_or_default()))
     }
 }
 
@@ -270,7 +296,9 @@ impl Selection<'_> {
                     if leave.duration < self.filter.minimum {
                         return;
                     }
-                    self.long.add(entry);
+                    if let Some(long) = &mut self.long {
+                        long.add(entry);
+                    }
                     self.out.push_back(Step::Enter(call));
                 }
                 self.out.push_back(step);
@@ -306,7 +334,9 @@ impl Selection<'_> {
                 && now.saturating_sub(call.time) >= self.filter.minimum
             {
                 level.held = None;
-                self.long.add(entry);
+                if let Some(long) = &mut self.long {
+                    long.add(entry);
+                }
                 self.out.push_back(Step::Enter(call));
             }
         }

@@ -172,6 +172,8 @@ pub struct Events<'t> {
     events: u64,
     /// Cursors that are where something is missing.
     in_gaps: usize,
+    /// Whether there is an ENTRY in the trace.
+    pub(super) any_entry: bool,
 }
 
 /// Of so many events the progress is told once.
@@ -186,6 +188,7 @@ impl<'t> Events<'t> {
         cursors: Vec<Cursor<'t>>,
         progress: &'t Progress,
         events: u64,
+        any_entry: bool,
     ) -> Self {
         let order = (cursors.len() > CORES_FEW).then(|| {
             let all = cursors.iter().enumerate();
@@ -201,6 +204,7 @@ impl<'t> Events<'t> {
             given: 0,
             events,
             in_gaps,
+            any_entry,
         }
     }
 

@@ -155,11 +155,11 @@ impl<W: Write> Printer<'_, W> {
                 )
             }
             Shown::Step(Step::Leave(leave)) => {
-                let Return { call, entered, .. } = leave;
-                let lost = if entered {
-                    ""
-                } else {
-                    ", entered before the trace or what is missing of it"
+                let Return { call, .. } = leave;
+                let lost = match leave {
+                    Return { entered: true, .. } => "",
+                    Return { left_out: true, .. } => ", its entry is left out",
+                    _ => ", entered before the trace or what is missing of it",
                 };
                 let at = Call {
                     time: leave.time,
