@@ -3,25 +3,27 @@
 
 mod cli;
 
-use std::io;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match cli::Arguments::parse().run() {
-        Ok(code) => code,
+    let error = match cli::Arguments::parse().run() {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    // What is written to a file has its name in the message.
+    let of_stdout = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let way_out = match of_stdout {
         // A reader such as `head` that has seen enough is no error.
-        Err(error)
-            if error
-                .downcast_ref::<io::Error>()
-                .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
-        {
-            ExitCode::SUCCESS
+        Some(ErrorKind::BrokenPipe) => return ExitCode::SUCCESS,
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            ": make room where the standard output goes, or lead it elsewhere"
         }
-        Err(error) => {
-            eprintln!("aftrace: {error}");
-            ExitCode::from(cli::FAILED)
-        }
-    }
+        _ => "",
+    };
+    // Nobody may read this, either.
+    let _ = writeln!(io::stderr(), "aftrace: {error}{way_out}");
+    ExitCode::from(cli::FAILED)
 }

@@ -105,7 +105,13 @@ fn a_conversion_is_written_whole_or_not_at_all() {
     );
     std::fs::create_dir(path.join("folder")).unwrap();
     let (code, _, err) = aftrace(&["dump", "whole.aft", "--trace-dat", "folder"], path);
-    assert_eq!((code, err.as_str()), (2, "aftrace: folder: is no file\n"));
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            2,
+            "aftrace: folder: is no file: name one that may be replaced\n"
+        )
+    );
     let (code, _, err) = aftrace(
         &["dump", "whole.aft", "--trace-dat", "none/trace.dat"],
         path,

@@ -11,7 +11,7 @@ use aftrace::trace::calls::{Return, Step};
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::{Filter, Shown};
 use aftrace::trace::replay::{self, Style};
-use aftrace::trace::report::{Key, Report};
+use aftrace::trace::report::{Key, Report, Row};
 use aftrace::trace::symbols::Symbols;
 use kernel::{FUNCTIONS, callsite, entry, event, file, opened};
 use proptest::prelude::*;
@@ -220,6 +220,21 @@ fn rows_in_order(report: &Report, sums: &Sums) -> Result<(), TestCaseError> {
         (Key::Mean, |row| row.1 / row.0),
         (Key::Name, |_| 0),
     ];
+    // `sums.rs` holds these against all durations.
+    let of_all: [(Key, fn(&Row) -> u64); 3] = [
+        (Key::Deviation, Row::deviation),
+        (Key::P50, |row| row.percentile(50)),
+        (Key::P99, |row| row.percentile(99)),
+    ];
+    for (key, value) in of_all {
+        let rows = report.rows.iter();
+        let mut rows: Vec<_> = rows
+            .map(|(name, row)| (Reverse(value(row)), &**name))
+            .collect();
+        rows.sort();
+        let said = report.sorted(key).into_iter().map(|(name, _)| name);
+        prop_assert!(said.eq(rows.into_iter().map(|(_, name)| name)), "{key:?}");
+    }
     for (key, value) in keys {
         let mut names: Vec<_> = sums
             .iter()

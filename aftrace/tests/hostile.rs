@@ -16,7 +16,7 @@ use aarch64_ftrace::trace::{
 use aftrace::check::check;
 use aftrace::demangle;
 use aftrace::elf::Kernel;
-use aftrace::trace::dump::{ctf, folded, trace_dat};
+use aftrace::trace::dump::{chrome, ctf, folded, fxt, perfetto, trace_dat, uftrace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::stream::{Piece, Reader};
@@ -251,5 +251,10 @@ fn sums_of_what_a_file_claims_do_not_overflow() {
     assert!(lines.contains(&most), "{lines:?}");
     let folder = tempfile::tempdir().expect("a folder");
     ctf::write(&trace, &symbols, &all, folder.path()).expect("written");
+    uftrace::write(&trace, &symbols, &all, folder.path()).expect("written");
+    chrome::write(&trace, &symbols, &all, io::sink()).expect("written");
+    fxt::write(&trace, &symbols, &all, io::sink()).expect("written");
+    perfetto::write(&trace, &symbols, &all, io::sink()).expect("written");
+    text::function_graph(&trace, &symbols, &all, io::sink()).expect("written");
     trace_dat::write(&trace, &symbols, &all, folder.path(), io::sink()).expect("written");
 }

@@ -59,6 +59,7 @@ impl Attach {
             Ok(()) => self.wanted.write(
                 &mut memory,
                 &within,
+                &[],
                 "does the core map the kernel where it was linked? Try --physical --memory START+BYTES with the range of its RAM. \
                  OpenOCD says zeroes where it cannot read, unless it is told `gdb_report_data_abort enable`",
             ),
@@ -72,7 +73,7 @@ impl Attach {
             false => client.detach(),
         };
         if unreadable > 0 {
-            eprintln!(
+            note!(
                 "aftrace: {unreadable} bytes that the stub refuses to read were taken for zeroes"
             );
         }

@@ -1,6 +1,6 @@
 //! Completions for shells.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _};
@@ -19,12 +19,14 @@ pub struct Completions {
 
 impl Completions {
     pub fn run(&self) -> Outcome {
+        let mut script = Vec::new();
         clap_complete::generate(
             self.shell,
             &mut Arguments::command(),
             "aftrace",
-            &mut io::stdout(),
+            &mut script,
         );
+        io::stdout().write_all(&script)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,14 +1,13 @@
 //! Takes the trace out of a console.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftrace::trace::uart::{self, Output};
 use clap::Args;
 
-use super::{FAILED, INCOMPLETE, Outcome, at, manual, stdout};
+use super::{FAILED, INCOMPLETE, Outcome, files, manual, stdout};
 
 const EXAMPLES: &[&str] = &["aftrace console serial.log -o trace.aft"];
 
@@ -28,34 +27,36 @@ pub struct Console {
 impl Console {
     pub fn run(&self) -> Outcome {
         let (console, output) = (&self.console, &self.output);
-        let source = File::open(console).map_err(at(console))?;
-        let mut out = BufWriter::new(File::create(output).map_err(at(output))?);
+        let source = files::open(console)?;
+        let mut out = BufWriter::new(files::create(output, &[console])?);
         let (mut frames, mut bad) = (0_u64, 0_u64);
         let mut shown = stdout();
         uart::extract(source, |each| match each {
             Output::Text(text) => shown.write_all(&text),
             Output::Frame(frame) => {
                 frames += 1;
+                // What cannot be written is no end of the standard output.
                 out.write_all(&frame)
+                    .map_err(|error| io::Error::other(files::writing(output)(error)))
             }
             Output::Bad { offset, bytes } => {
                 bad += 1;
-                eprintln!(
+                note!(
                     "aftrace: {}: at offset {offset} {bytes} bytes are no frame",
                     console.display()
                 );
                 Ok(())
             }
         })?;
-        out.flush()?;
+        out.flush().map_err(files::writing(output))?;
         shown.flush()?;
-        eprintln!(
+        note!(
             "aftrace: {frames} frames written to {}, {bad} damaged",
             output.display()
         );
         match (frames, bad) {
             (0, 0) => {
-                eprintln!(
+                note!(
                     "aftrace: the console carried no frame: does the kernel send its trace to this line?"
                 );
                 Ok(ExitCode::from(FAILED))

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Writes;
 use super::select::{Input, Select};
-use super::{Outcome, at, manual, stdout};
+use super::{Outcome, at, files, manual, stdout};
 
 const EXAMPLES: &[&str] = &[
     "aftrace dump trace.aft --perfetto trace.pftrace    # for ui.perfetto.dev",
@@ -49,7 +49,8 @@ impl Dump {
             _ => Writes::Files,
         };
         let (trace, symbols) = self.input.open(writes)?;
-        let filter = self.select.filter(trace.header.frequency);
+        let filter = self.select.checked(&self.input.trace, &trace, &symbols)?;
+        let input = &self.input.trace;
         if self.format.chrome {
             let omitted = dump::chrome::write(&trace, &symbols, &filter, stdout())?;
             mention(&self.input.trace, omitted);
@@ -61,15 +62,12 @@ impl Dump {
             out.flush()?;
         } else if let Some(path) = &self.format.flamegraph {
             let lines = dump::folded::lines(&trace, &symbols, &filter)?;
-            let file = File::create(path).map_err(at(path))?;
-            dump::folded::flame_graph(
-                &lines,
-                &self.input.trace.display().to_string(),
-                BufWriter::new(file),
-            )
-            .map_err(at(path))?;
+            files::is_free(path, &[input])?;
+            let (title, mut svg) = (input.display().to_string(), Vec::new());
+            dump::folded::flame_graph(&lines, &title, &mut svg).map_err(at(path))?;
+            fs::write(path, svg).map_err(files::writing(path))?;
         } else if let Some(path) = &self.format.trace_dat {
-            whole(path, |directory, out| {
+            whole(path, input, |directory, out| {
                 dump::trace_dat::write(&trace, &symbols, &filter, directory, out)
             })?;
         } else if let Some(path) = &self.format.uftrace {
@@ -81,11 +79,11 @@ impl Dump {
                 dump::ctf::write(&trace, &symbols, &filter, folder)
             })?;
         } else if let Some(path) = &self.format.fxt {
-            whole(path, |_, out| {
+            whole(path, input, |_, out| {
                 dump::fxt::write(&trace, &symbols, &filter, out)
             })?;
         } else if let Some(path) = &self.format.perfetto {
-            whole(path, |_, out| {
+            whole(path, input, |_, out| {
                 dump::perfetto::write(&trace, &symbols, &filter, out)
             })?;
         } else {
@@ -109,18 +107,23 @@ fn beside(path: &Path) -> &Path {
 
 fn mention(path: &Path, omitted: Omitted) {
     if !omitted.is_none() {
-        eprintln!("aftrace: {}: {omitted}", path.display());
+        note!("aftrace: {}: {omitted}", path.display());
     }
 }
 
 /// Writes a file that is there whole or not at all; `write` is also told a directory with room for scratch files.
 fn whole(
     path: &Path,
+    input: &Path,
     write: impl FnOnce(&Path, &mut BufWriter<&mut File>) -> io::Result<Omitted>,
 ) -> Result<(), String> {
     if path.exists() && !path.is_file() {
-        return Err(format!("{}: is no file", path.display()));
+        return Err(format!(
+            "{}: is no file: name one that may be replaced",
+            path.display()
+        ));
     }
+    files::is_free(path, &[input])?;
     let make = || {
         let mut file = tempfile::Builder::new()
             .prefix(".aftrace-")
@@ -133,7 +136,7 @@ fn whole(
         file.persist(path)?;
         Ok(omitted)
     };
-    mention(path, make().map_err(at::<io::Error>(path))?);
+    mention(path, make().map_err(files::writing(path))?);
     Ok(())
 }
 
@@ -159,7 +162,7 @@ fn whole_folder(
         let _ = folder.keep();
         Ok(omitted)
     };
-    mention(path, make().map_err(at::<io::Error>(path))?);
+    mention(path, make().map_err(files::writing(path))?);
     Ok(())
 }
 

@@ -1,12 +1,11 @@
 //! Finds a trace in a memory image.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::region::Wanted;
-use super::{Outcome, at, manual};
+use super::{Outcome, at, files, manual};
 
 const EXAMPLES: &[&str] = &[
     "aftrace dump-ram ram.img --elf kernel.elf -o hung.aft    # in QEMU's monitor: pmemsave 0x40000000 0x10000000 ram.img",
@@ -28,10 +27,11 @@ pub struct DumpRam {
 impl DumpRam {
     pub fn run(&self) -> Outcome {
         let image = &self.image;
-        let mut file = File::open(image).map_err(at(image))?;
+        let mut file = files::open(image)?;
         let everywhere = 0..u64::MAX;
         let hint = "is the image of RAM, complete, and from an address that is a multiple of 4096?";
-        let written = self.wanted.write(&mut file, &[everywhere], hint);
+        files::is_free(&self.wanted.output, &[image])?;
+        let written = self.wanted.write(&mut file, &[everywhere], &[image], hint);
         Ok(written.map_err(at(image))?)
     }
 }

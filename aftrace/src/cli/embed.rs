@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use aftrace::embed::{EmbedError, embed_file};
 use clap::Args;
 
-use super::{Outcome, at, manual};
+use super::{Outcome, at, files, manual};
 
 const EXAMPLES: &[&str] = &[
     "aftrace embed kernel.elf    # after each link; says how many names, and how much of the space they take",
@@ -28,16 +28,17 @@ pub struct Embed {
 
 impl Embed {
     pub fn run(&self) -> Outcome {
+        files::open(&self.kernel)?;
         let report = embed_file(&self.kernel).map_err(describe(&self.kernel))?;
         writeln!(io::stdout(), "{report}")?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Its own message names the file only where the system's error is about one.
+/// The kernel could be opened before, so what the system refuses is to write it.
 pub fn describe(kernel: &Path) -> impl Fn(EmbedError) -> String {
     move |error| match error {
-        EmbedError::Io { .. } => error.to_string(),
+        EmbedError::Io { source, .. } => files::writing(kernel)(source),
         other => at(kernel)(other),
     }
 }

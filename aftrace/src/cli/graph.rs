@@ -4,6 +4,7 @@ use aftrace::trace::graph::{self, Style};
 use aftrace::trace::paths::Paths;
 use clap::Args;
 
+use super::nothing::suggestion;
 use super::progress::Writes;
 use super::select::{Input, Select};
 use super::{Outcome, manual, stdout};
@@ -41,7 +42,7 @@ pub struct Graph {
 impl Graph {
     pub fn run(&self) -> Outcome {
         let (trace, symbols) = self.input.open(Writes::Files)?;
-        let filter = self.select.filter(trace.header.frequency);
+        let filter = self.select.checked(&self.input.trace, &trace, &symbols)?;
         let paths = Paths::new(&trace, &symbols, &filter)?;
         let style = Style {
             backtraces: self.backtraces,
@@ -51,8 +52,9 @@ impl Graph {
             Some(pattern) => {
                 if !graph::write_focus(&paths, pattern, &symbols, style, stdout())? {
                     return Err(format!(
-                        "{}: no call of a function that {pattern:?} matches: `aftrace report` lists those that were called",
-                        self.input.trace.display()
+                        "{}: no call of a function that {pattern:?} matches: `aftrace report` lists those that were called{}",
+                        self.input.trace.display(),
+                        suggestion(pattern, &symbols)
                     )
                     .into());
                 }

@@ -9,7 +9,7 @@ use aftrace::trace::symbols::hex;
 use clap::Args;
 
 use super::select::verdict;
-use super::{Outcome, at, manual, stdout};
+use super::{Outcome, at, files, manual, stdout};
 
 const EXAMPLES: &[&str] = &["aftrace info trace.aft    # which build, which cores, what was lost"];
 
@@ -23,7 +23,8 @@ pub struct Info {
 
 impl Info {
     pub fn run(&self) -> Outcome {
-        let trace = Trace::open(&self.trace).map_err(at(&self.trace))?;
+        let file = files::open(&self.trace)?;
+        let trace = Trace::index(file, Box::new(|_, _| {})).map_err(at(&self.trace))?;
         let header = &trace.header;
         let mut out = stdout();
         writeln!(

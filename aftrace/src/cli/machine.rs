@@ -19,6 +19,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::Outcome;
+use super::files::writing;
 
 /// As shells have it for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -32,7 +33,7 @@ pub enum Screen {
     /// To the terminal, in words.
     Lines(Box<Lines>),
     /// To a file, as they are.
-    File(BufWriter<File>),
+    File(PathBuf, BufWriter<File>),
 }
 
 /// The kernel to boot, and in what.
@@ -90,7 +91,7 @@ pub fn boot(
         let (stop, over) = (machine.stop(), Arc::clone(&over));
         thread::spawn(move || {
             thread::sleep(limit);
-            eprintln!("aftrace: {} s are over, QEMU is ended", limit.as_secs());
+            note!("aftrace: {} s are over, QEMU is ended", limit.as_secs());
             over.store(true, Ordering::Release);
             stop.kill();
         });
@@ -104,7 +105,10 @@ pub fn boot(
             out.write_all(&text)?;
             out.flush()
         }
-        (Output::Frame(frame), Screen::File(file)) => file.write_all(&frame),
+        (Output::Frame(frame), Screen::File(path, file)) => {
+            let written = file.write_all(&frame);
+            written.map_err(|error| io::Error::other(writing(path)(error)))
+        }
         (Output::Frame(frame), Screen::Lines(lines)) => {
             if !std::mem::replace(&mut at_start, true) {
                 writeln!(out)?;
@@ -114,14 +118,14 @@ pub fn boot(
         }
         (Output::Bad { offset, bytes }, _) => {
             bad += 1;
-            eprintln!("aftrace: at offset {offset} of the console {bytes} bytes are no frame");
+            note!("aftrace: at offset {offset} of the console {bytes} bytes are no frame");
             Ok(())
         }
     })?;
     match screen {
-        Screen::File(mut file) => file.flush()?,
+        Screen::File(path, mut file) => file.flush().map_err(writing(&path))?,
         Screen::Lines(lines) if lines.passed_over > 0 => {
-            eprintln!("aftrace: {} frames could not be shown", lines.passed_over);
+            note!("aftrace: {} frames could not be shown", lines.passed_over);
         }
         Screen::Lines(_) => {}
     }

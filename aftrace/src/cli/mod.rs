@@ -1,5 +1,13 @@
 //! The verbs, each in its file: its arguments, its output, its exit code.
 
+/// As `eprintln!`, but for that a standard error which nobody reads any more ends nothing.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod attach;
 mod check;
 mod completions;
@@ -7,9 +15,11 @@ mod console;
 mod dump;
 mod dump_ram;
 mod embed;
+mod files;
 mod graph;
 mod info;
 mod machine;
+mod nothing;
 mod progress;
 mod record;
 mod region;
@@ -20,7 +30,6 @@ mod select;
 mod symbols;
 
 use std::error::Error;
-use std::fs;
 use std::io::{self, BufWriter};
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,11 +37,13 @@ use std::process::ExitCode;
 use aarch64_ftrace::glob;
 use clap::{Parser, Subcommand};
 
+use files::read;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done; `check`: own code is never traced
   1    `check`: own code can be traced, each violation is listed
-  2    wrong arguments, or an error: the message says what, where, and what to do
+  2    wrong arguments, an error, or a choice (--filter, --time-range, ..) that leaves no call: the message says what, where, and what to do
   3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
   130  `run`, `record`: Ctrl-C, SIGTERM or SIGHUP, however QEMU ended; what `record` had by then is in the trace
   `run` and `record` exit with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
@@ -100,10 +111,6 @@ impl Arguments {
 
 fn parse_glob(pattern: &str) -> Result<String, glob::GlobError> {
     glob::validate(pattern).map(|()| pattern.to_owned())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(at(path))
 }
 
 fn at<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> String {

@@ -18,7 +18,7 @@ use clap::Args;
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
 use super::region::Wanted;
-use super::{INCOMPLETE, Outcome, at, manual, read};
+use super::{INCOMPLETE, Outcome, at, files, manual, read};
 
 const EXAMPLES: &[&str] = &[
     "aftrace record kernel.elf --function 'sched::*' --graph 'fs::*' -o boot.aft",
@@ -88,7 +88,8 @@ impl Record {
         let text = self.text()?;
         let folder = tempfile::tempdir()?;
         let copy = folder.path().join("kernel");
-        fs::copy(&self.guest.kernel, &copy).map_err(at(&self.guest.kernel))?;
+        files::is_free(&self.output, &[&self.guest.kernel])?;
+        fs::write(&copy, read(&self.guest.kernel)?).map_err(files::writing(&copy))?;
         embed_file(&copy).map_err(describe(&self.guest.kernel))?;
         if !self.bootargs {
             self.place(&copy, &text)?;
@@ -104,7 +105,7 @@ impl Record {
         let hint = "did the kernel come to Recorder::install?";
         let everywhere = 0..u64::MAX;
         let wanted = Wanted::of_kernel(self.output.clone(), copy);
-        let written = wanted.write(&mut memory, &[everywhere], hint)?;
+        let written = wanted.write(&mut memory, &[everywhere], &[&self.guest.kernel], hint)?;
         Ok(match written == ExitCode::SUCCESS {
             true => left,
             false => ExitCode::from(INCOMPLETE),

@@ -1,8 +1,7 @@
 //! What the verbs on memory share: which region, which names, where the trace goes.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{BufWriter, Read, Seek, Write as _};
+use std::io::{self, BufWriter, Read, Seek, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::symbols::{Symbols, hex};
 use clap::Args;
 
-use super::{INCOMPLETE, at, read};
+use super::{INCOMPLETE, at, files, read};
 
 /// What to take out of memory.
 #[derive(Args)]
@@ -47,11 +46,12 @@ impl Wanted {
     }
 
     /// Looks for regions at these offsets of a memory, says what is found, and writes the wanted one as a trace. Nothing is
-    /// written before region and names are sure.
+    /// written before region and names are sure, and none of the inputs is written over.
     pub fn write(
         &self,
         memory: &mut (impl Read + Seek),
         within: &[Range<u64>],
+        inputs: &[&Path],
         hint: &str,
     ) -> Result<ExitCode, Box<dyn Error>> {
         let mut regions = Vec::new();
@@ -60,7 +60,7 @@ impl Wanted {
         }
         for region in &regions {
             match &region.header {
-                Ok(header) => eprintln!(
+                Ok(header) => note!(
                     "aftrace: region at {:#x}: {} cores, {} rings, build id {}, boot {}",
                     region.offset,
                     header.cpus,
@@ -68,7 +68,7 @@ impl Wanted {
                     hex(header.build_id()),
                     header.boots
                 ),
-                Err(error) => eprintln!("aftrace: region at {:#x}: {error}", region.offset),
+                Err(error) => note!("aftrace: region at {:#x}: {error}", region.offset),
             }
         }
         let mut good = regions
@@ -90,7 +90,7 @@ impl Wanted {
             None => Symbols::default(),
         };
         let output = &self.output;
-        let mut out = BufWriter::new(File::create(output).map_err(at(output))?);
+        let mut out = BufWriter::new(files::create(output, inputs)?);
         let rings = ram::extract(
             memory,
             offset,
@@ -98,26 +98,35 @@ impl Wanted {
             u32::from(self.snapshot),
             &names.every_name(),
             &mut FrameWriter::new(&mut out),
-        )?;
-        out.flush()?;
+        )
+        .map_err(files::writing(output))?;
+        out.flush().map_err(files::writing(output))?;
         let mut incomplete = false;
         for ring in &rings {
             match &ring.refused {
                 Some(why) => {
                     incomplete = true;
-                    eprintln!("aftrace: core {}: {why}", ring.core);
+                    note!("aftrace: core {}: {why}", ring.core);
                 }
-                None => println!(
+                None => said(format!(
                     "core {}: {} events; {} overwritten, {} dropped, {} unfinished",
                     ring.core,
                     ring.events,
                     ring.counts.overwritten,
                     ring.counts.dropped,
                     ring.counts.unfinished
-                ),
+                ))?,
             }
         }
         Ok(ExitCode::from(if incomplete { INCOMPLETE } else { 0 }))
+    }
+}
+
+/// Says on the standard output, if anybody listens there: the trace is written all the same.
+fn said(line: String) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 
@@ -128,7 +137,7 @@ impl Wanted {
 fn kernel_names(path: &Path, header: &Header, any_build: bool) -> Result<Symbols, String> {
     let names = Symbols::of_kernel(&read(path)?, header, any_build).map_err(at(path))?;
     if header.build_id().is_empty() {
-        eprintln!(
+        note!(
             "aftrace: {}: the region has no build id, so nothing shows that this kernel made it",
             path.display()
         );

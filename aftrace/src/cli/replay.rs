@@ -40,13 +40,8 @@ impl Replay {
             tail: self.tail,
             timestamps: self.timestamps,
         };
-        replay::replay(
-            &trace,
-            &symbols,
-            &self.select.filter(trace.header.frequency),
-            &style,
-            stdout(),
-        )?;
+        let filter = self.select.checked(&self.input.trace, &trace, &symbols)?;
+        replay::replay(&trace, &symbols, &filter, &style, stdout())?;
         Ok(self.input.verdict(&trace))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aftrace::trace::added::{write_coverage, write_profile};
+use aftrace::trace::added::{AddedError, write_coverage, write_profile};
 use aftrace::trace::report::{self, Key};
 use clap::Args;
 
@@ -45,17 +45,25 @@ pub struct Report {
 impl Report {
     pub fn run(&self) -> Outcome {
         let (trace, symbols) = self.input.open(Writes::Files)?;
-        let filter = self.select.filter(trace.header.frequency);
         if self.profile || self.coverage {
+            let filter = self.select.noted(&self.input.trace, &trace, &symbols);
             // Damage is named also where nothing is left to show.
             let verdict = self.input.verdict(&trace);
-            if self.profile {
-                write_profile(&trace, &symbols, &filter, self.sort, stdout())?;
-            } else {
-                write_coverage(&trace, &symbols, &filter, stdout())?;
-            }
-            return Ok(verdict);
+            let written = match self.profile {
+                true => write_profile(&trace, &symbols, &filter, self.sort, stdout()),
+                false => write_coverage(&trace, &symbols, &filter, stdout()),
+            };
+            return match written {
+                Ok(()) => Ok(verdict),
+                Err(AddedError::Io(error)) => Err(error.into()),
+                Err(other) => Err(other.into()),
+            };
         }
+        let filter = match self.diff {
+            // What the older one has nothing of may be in the newer one.
+            Some(_) => self.select.noted(&self.input.trace, &trace, &symbols),
+            None => self.select.checked(&self.input.trace, &trace, &symbols)?,
+        };
         let report = report::Report::new(&trace, &symbols, &filter)?;
         let Some(newer) = &self.diff else {
             report.write(&symbols, self.sort, stdout())?;
@@ -73,6 +81,12 @@ impl Report {
             &newer_symbols,
             &self.select.filter(newer.header.frequency),
         )?;
+        if report.rows.is_empty() && newer_report.rows.is_empty() {
+            let (old, new) = (self.input.trace.display(), other.trace.display());
+            return Err(
+                format!("{old}, {new}: no call of either is left: leave an option out").into(),
+            );
+        }
         report.write_difference(&symbols, &newer_report, &newer_symbols, stdout())?;
         let (first, second) = (self.input.verdict(&trace), other.verdict(&newer));
         Ok(if trace.is_damaged() { first } else { second })

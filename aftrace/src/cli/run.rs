@@ -1,6 +1,5 @@
 //! Boots a kernel.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +13,7 @@ use clap::Args;
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
 use super::select::Names;
-use super::{Outcome, at, manual, read};
+use super::{Outcome, at, files, manual, read};
 
 const EXAMPLES: &[&str] = &[
     "aftrace run kernel.elf -- -smp 4 -cpu cortex-a72    # QEMU's arguments behind the kernel",
@@ -53,10 +52,11 @@ impl Run {
         if self.output.is_some() && naming != Naming::default() {
             return Err("-o writes the frames, in which functions are addresses: leave out --short, --location, --inlined and --aliases here, and give them to `aftrace replay`".into());
         }
+        files::open(&self.guest.kernel)?;
         match embed_file(&self.guest.kernel) {
             Ok(_) => {}
             Err(EmbedError::NoSpace { .. }) => {
-                eprintln!(
+                note!(
                     "aftrace: {}: no section ftrace_names, booting without names",
                     self.guest.kernel.display()
                 );
@@ -69,7 +69,10 @@ impl Run {
             return Ok(ExitCode::SUCCESS);
         }
         let screen = match &self.output {
-            Some(path) => Screen::File(BufWriter::new(File::create(path).map_err(at(path))?)),
+            Some(path) => {
+                let file = files::create(path, &[&self.guest.kernel])?;
+                Screen::File(path.clone(), BufWriter::new(file))
+            }
             None => {
                 let kernel = read(&self.guest.kernel)?;
                 let lines = Lines::new(kernel, naming).map_err(at(&self.guest.kernel))?;

@@ -1,7 +1,6 @@
 //! The arguments that the verbs on traces share.
 
 use std::error::Error;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +12,7 @@ use aftrace::trace::symbols::{Naming, Symbols};
 use clap::Args;
 
 use super::progress::{self, Writes};
-use super::{INCOMPLETE, at};
+use super::{INCOMPLETE, at, files};
 
 /// The trace and the names in it.
 #[derive(Args)]
@@ -116,17 +115,17 @@ impl Input {
         if self.elf.is_none() && naming.asks_kernel() {
             return Err("--location and --inlined are told by the kernel's debug information: give it with --elf KERNEL".into());
         }
-        let file = File::open(&self.trace).map_err(at(&self.trace))?;
+        let file = files::open(&self.trace)?;
         let trace = Trace::index(file, progress::bar(writes)).map_err(at(&self.trace))?;
         let symbols = match &self.elf {
             Some(path) => {
-                let kernel = fs::read(path).map_err(at(path))?;
+                let kernel = files::read(path)?;
                 Symbols::named(&kernel, &trace.header, self.any_build, naming).map_err(at(path))?
             }
             None => Symbols::of_trace(&trace).shown_as(naming),
         };
         if symbols.all().is_empty() {
-            eprintln!(
+            note!(
                 "aftrace: {}: no names in the trace: addresses are shown; give the kernel with --elf",
                 self.trace.display()
             );
@@ -142,7 +141,7 @@ impl Input {
 
 /// Names what is damaged; the exit code says so, too.
 pub fn verdict(path: &Path, trace: &Trace) -> ExitCode {
-    let say = |what: String| eprintln!("aftrace: {}: {what}", path.display());
+    let say = |what: String| note!("aftrace: {}: {what}", path.display());
     for Damage { offset, bytes } in &trace.damage {
         say(format!(
             "at offset {offset} {bytes} bytes are no frame; passed over"

@@ -1,6 +1,5 @@
 //! Lists the callsites of a kernel, or the functions that a trace names.
 
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +14,7 @@ use aftrace::trace::symbols;
 use clap::Args;
 
 use super::select::verdict;
-use super::{Outcome, at, manual, read, stdout};
+use super::{Outcome, at, files, manual, read, stdout};
 
 const EXAMPLES: &[&str] = &[
     "aftrace symbols kernel.elf --filter 'sched::*'    # what a filter of the kernel would take",
@@ -55,8 +54,10 @@ impl Symbols {
     pub fn run(&self) -> Outcome {
         let path = &self.file;
         let mut magic = Vec::new();
-        let file = File::open(path).map_err(at(path))?;
-        file.take(4).read_to_end(&mut magic).map_err(at(path))?;
+        let file = files::open(path)?;
+        file.take(4)
+            .read_to_end(&mut magic)
+            .map_err(files::reading(path))?;
         let trace = match magic == object::elf::ELFMAG {
             true => None,
             false => Some(Trace::open(path).map_err(at(path))?),
@@ -136,6 +137,6 @@ impl Symbols {
 
 fn count(shown: usize, all: usize, what: &str) {
     if io::stderr().is_terminal() || shown == 0 {
-        eprintln!("{shown} of {all} {what}");
+        note!("{shown} of {all} {what}");
     }
 }

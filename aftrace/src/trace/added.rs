@@ -47,6 +47,9 @@ pub enum AddedError {
     /// The trace has none.
     #[error("no {0} in this trace: the kernel sends one with Recorder::{1}")]
     None(&'static str, &'static str),
+    /// The choices leave nothing.
+    #[error("no function of the {0} is left: --filter, --notrace and --core choose, leave one out")]
+    Nothing(&'static str),
     /// A column that only calls one by one give.
     #[error(
         "a profile has no such column to sort by: total, self, calls, max, mean, deviation, name"
@@ -115,6 +118,9 @@ pub fn write_profile(
     // Names and cores decide between equals.
     rows.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     rows.sort_by_key(|(_, _, times)| Reverse(value(times).unwrap_or_default()));
+    if rows.is_empty() {
+        return Err(AddedError::Nothing("profile"));
+    }
     let time = |ticks| duration(symbols.nanoseconds(ticks));
     writeln!(
         out,
@@ -134,7 +140,7 @@ pub fn write_profile(
             time(times.longest),
         )?;
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
 /// Of ticks squared.
@@ -156,10 +162,15 @@ pub fn write_coverage(
     let Some(coverage) = &trace.added.coverage else {
         return Err(AddedError::None("coverage", "send_coverage"));
     };
-    for &low in coverage {
-        if takes(filter, &symbols.name(low)) {
-            writeln!(out, "{:#x} {}", symbols.entry(low), symbols.shown(low))?;
-        }
+    let mut taken = coverage
+        .iter()
+        .filter(|low| takes(filter, &symbols.name(**low)))
+        .peekable();
+    if taken.peek().is_none() && !coverage.is_empty() {
+        return Err(AddedError::Nothing("coverage"));
     }
-    Ok(())
+    for &low in taken {
+        writeln!(out, "{:#x} {}", symbols.entry(low), symbols.shown(low))?;
+    }
+    Ok(out.flush()?)
 }

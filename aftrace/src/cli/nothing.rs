@@ -1,0 +1,204 @@
+//! What a choice of calls leaves: where that is nothing, which of the options it is, and what was meant perhaps.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use aarch64_ftrace::glob;
+use aftrace::trace::calls::Step;
+use aftrace::trace::file::Trace;
+use aftrace::trace::filter::{Filter, Shown};
+use aftrace::trace::symbols::Symbols;
+
+use super::select::Select;
+
+/// So many names are said to be near.
+const NEAR: usize = 3;
+/// How alike they are at least, of 1.
+const ALIKE: f64 = 0.8;
+/// Longer names are not compared: files have names of any length.
+const COMPARED: usize = 200;
+
+impl Select {
+    /// What to look at. A glob that no function's name matches is said.
+    ///
+    /// # Errors
+    /// It leaves no call of the trace, which has some.
+    pub fn checked(
+        &self,
+        path: &Path,
+        trace: &Trace,
+        symbols: &Symbols,
+    ) -> Result<Filter, Box<dyn Error>> {
+        let filter = self.filter(trace.header.frequency);
+        let leaves = |filter: &Filter| leaves(filter, trace, symbols);
+        if leaves(&filter)? || !leaves(&Filter::default())? {
+            return Ok(self.noted(path, trace, symbols));
+        }
+        let mut reasons = Vec::new();
+        for (option, alone) in parts(&filter) {
+            if !leaves(&alone)? {
+                let reason = reason(option, &alone, trace, symbols)?;
+                reasons.push(format!("{option} {reason}"));
+            }
+        }
+        let reason = match reasons.is_empty() {
+            true => "each option leaves some, but not all together: leave one out".to_owned(),
+            false => reasons.join("; "),
+        };
+        Err(format!("{}: no call is left: {reason}", path.display()).into())
+    }
+
+    /// As [`Self::checked`], where nothing is an answer, too.
+    pub fn noted(&self, path: &Path, trace: &Trace, symbols: &Symbols) -> Filter {
+        let filter = self.filter(trace.header.frequency);
+        for (option, globs) in globs(&filter) {
+            for glob in globs.iter().filter(|glob| is_unknown(glob, symbols)) {
+                let (path, near) = (path.display(), near(glob, symbols));
+                note!("aftrace: {path}: {option} {glob:?} matches no function's name{near}");
+            }
+        }
+        filter
+    }
+}
+
+fn globs(filter: &Filter) -> [(&'static str, &[String]); 3] {
+    [
+        ("--filter", &filter.functions),
+        ("--notrace", &filter.hidden),
+        ("--caller", &filter.callers),
+    ]
+}
+
+/// Each option that is given, alone.
+fn parts(filter: &Filter) -> Vec<(&'static str, Filter)> {
+    let all = Filter::default;
+    let Filter {
+        functions,
+        hidden,
+        callers,
+        depth,
+        minimum,
+        time,
+        cores,
+    } = filter.clone();
+    vec![
+        ("--filter", Filter { functions, ..all() }),
+        ("--notrace", Filter { hidden, ..all() }),
+        ("--caller", Filter { callers, ..all() }),
+        ("--depth", Filter { depth, ..all() }),
+        ("--time-filter", Filter { minimum, ..all() }),
+        ("--time-range", Filter { time, ..all() }),
+        ("--core", Filter { cores, ..all() }),
+    ]
+}
+
+/// Whether there is a call that it lets through; the first is looked for.
+fn leaves(filter: &Filter, trace: &Trace, symbols: &Symbols) -> io::Result<bool> {
+    let mut found = false;
+    let played = filter.play(trace, symbols, false, |shown| match shown {
+        Shown::Step(Step::Missing(..) | Step::Switch(..) | Step::Other(_)) => Ok(()),
+        _ => {
+            found = true;
+            Err(ErrorKind::Interrupted.into())
+        }
+    });
+    match found {
+        true => Ok(true),
+        false => played.map(|_| false),
+    }
+}
+
+/// Why this option alone leaves nothing.
+fn reason(option: &str, alone: &Filter, trace: &Trace, symbols: &Symbols) -> io::Result<String> {
+    let quoted = |globs: &[String], otherwise: &str| {
+        let each = globs.iter().map(|glob| match is_unknown(glob, symbols) {
+            true => format!("{glob:?} matches no function's name{}", near(glob, symbols)),
+            false => format!("{glob:?} {otherwise}"),
+        });
+        each.collect::<Vec<_>>().join(", ")
+    };
+    Ok(match option {
+        "--filter" => quoted(
+            &alone.functions,
+            "matches no function that was called (`aftrace report` lists them)",
+        ),
+        "--notrace" => quoted(&alone.hidden, "hides all of them, or what they stand in"),
+        "--caller" => quoted(&alone.callers, "matches no function that called one"),
+        "--depth" => "0 is no level: 1 and more".to_owned(),
+        "--time-filter" => {
+            "is longer than any call took (`aftrace report -s max` says how long)".to_owned()
+        }
+        "--time-range" => {
+            let (first, last) = extent(trace)?;
+            let seconds = |ticks| symbols.nanoseconds(ticks) as f64 / 1e9;
+            format!(
+                "leaves out all of {:.6}~{:.6}",
+                seconds(first),
+                seconds(last)
+            )
+        }
+        _ => {
+            let cores: Vec<_> = trace.cores.keys().map(u16::to_string).collect();
+            format!("has none of {}", cores.join(", "))
+        }
+    })
+}
+
+/// The first and the last time in a trace.
+fn extent(trace: &Trace) -> io::Result<(u64, u64)> {
+    let mut events = trace.play(None)?;
+    let (mut first, mut last) = (u64::MAX, 0);
+    while let Some(item) = events.next()? {
+        let time = item.event.time();
+        (first, last) = (first.min(time), last.max(time));
+    }
+    Ok((first, last))
+}
+
+/// Whether the names are known, and it matches none of them.
+fn is_unknown(glob: &str, symbols: &Symbols) -> bool {
+    let mut names = symbols.all().iter().map(|symbol| symbol.name.as_str());
+    // What has no name is shown by its address; who calls as the last act, as this.
+    let other = glob.starts_with("0x") || glob::matches(glob, "return_to_handler".bytes());
+    let matches = |name: &str| glob::matches(glob, name.bytes());
+    !other && !symbols.all().is_empty() && !names.any(matches)
+}
+
+/// The same, where no function has such a name.
+pub fn suggestion(glob: &str, symbols: &Symbols) -> String {
+    match is_unknown(glob, symbols) {
+        true => near(glob, symbols),
+        false => String::new(),
+    }
+}
+
+/// Names that are near a glob, to be put behind a message.
+fn near(glob: &str, symbols: &Symbols) -> String {
+    // As many parts of a path as the glob has, wherever they stand: of `shced::*` and `sched::idle` the first.
+    let wanted: Vec<&str> = glob
+        .split("::")
+        .map(|part| part.trim_matches('*'))
+        .filter(|part| !part.is_empty())
+        .collect();
+    let text = wanted.join("::");
+    let alike = |name: &str| {
+        let parts: Vec<&str> = name.split("::").collect();
+        let windows = parts.windows(wanted.len().max(1));
+        windows
+            .map(|window| strsim::jaro_winkler(&text, &window.join("::")))
+            .fold(0.0, f64::max)
+    };
+    let names = symbols.all().iter().map(|symbol| symbol.name.as_str());
+    let scored = names
+        .filter(|name| name.len() <= COMPARED)
+        .map(|name| (alike(name), name));
+    let mut scored: Vec<_> = scored.filter(|(alike, _)| *alike >= ALIKE).collect();
+    // Stable: of those that are as near the one with the lower address.
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let names: Vec<_> = scored.iter().take(NEAR).map(|(_, name)| *name).collect();
+    match names.is_empty() {
+        true => "; `aftrace symbols` lists all".to_owned(),
+        false => format!(": is it {}?", names.join(", or ")),
+    }
+}
