@@ -211,6 +211,7 @@ fn rows_in_order(report: &Report, sums: &Sums) -> Result<(), TestCaseError> {
     });
     prop_assert_eq!(&rows.collect::<Sums>(), sums);
     type Value = fn(&(u64, u64, u64, u64, u64)) -> u64;
+    type OfAll = fn(&Row) -> u64;
     let keys: [(Key, Value); 7] = [
         (Key::Total, |row| row.1),
         (Key::Own, |row| row.2),
@@ -221,7 +222,7 @@ fn rows_in_order(report: &Report, sums: &Sums) -> Result<(), TestCaseError> {
         (Key::Name, |_| 0),
     ];
     // `sums.rs` holds these against all durations.
-    let of_all: [(Key, fn(&Row) -> u64); 3] = [
+    let of_all: [(Key, OfAll); 3] = [
         (Key::Deviation, Row::deviation),
         (Key::P50, |row| row.percentile(50)),
         (Key::P99, |row| row.percentile(99)),
