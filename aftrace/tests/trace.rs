@@ -2,11 +2,10 @@
 
 mod kernel;
 
-use aarch64_ftrace::trace::{Event, FrameKind, Type, events_head};
+use aarch64_ftrace::trace::{Event, Type};
 use aftrace::trace::calls::{Calls, Step};
 use aftrace::trace::dump::{chrome, folded};
 use aftrace::trace::filter::Filter;
-use aftrace::trace::ram::FrameWriter;
 use aftrace::trace::replay::{duration, shorten};
 use aftrace::trace::report::Report;
 use aftrace::trace::symbols::Symbols;
@@ -92,105 +91,6 @@ fn an_overwritten_prefix_loses_no_duration() {
     assert!(
         unseen > 0 && replayed(&bytes, &Filter::default()).contains("entered before the trace")
     );
-}
-
-#[test]
-fn the_own_time_of_an_unseen_call_is_what_was_seen_of_it() {
-    // A call from tick 0 to 100, of which the trace has ticks 60 to 100, and in it a call of 30.
-    let events = vec![
-        event(Type::Entry, 60, callsite(1), 0),
-        event(Type::Exit, 90, callsite(1), 30),
-        event(Type::Exit, 100, callsite(0), 100),
-    ];
-    let all = sums(&file(&[events], 4), &Filter::default());
-    assert_eq!(all[FUNCTIONS[0]], (1, 100, 10));
-}
-
-/// Of cores whose events are lost where the second part begins.
-fn with_a_loss(before: &[Event], behind: &[Event]) -> Vec<u8> {
-    let mut bytes = file(&[before.to_vec()], 4);
-    let slots: Vec<u8> = behind.iter().flat_map(|event| event.to_bytes()).collect();
-    let head = events_head(before.len() as u64 + 2, 2);
-    let mut out = FrameWriter::new(&mut bytes);
-    out.frame(FrameKind::Events, 0, &[&head, &slots]).unwrap();
-    bytes
-}
-
-#[test]
-fn a_call_whose_entry_is_left_out_has_its_own_time() {
-    let exit =
-        |function: usize, time: u64, ticks: u32| event(Type::Exit, time, callsite(function), ticks);
-    let enter = |function: usize, time: u64| event(Type::Entry, time, callsite(function), 0);
-    let own = |bytes: &[u8]| -> Vec<u64> {
-        let all = sums(bytes, &Filter::default());
-        FUNCTIONS
-            .iter()
-            .map_while(|name| all.get(*name))
-            .map(|sum| sum.2)
-            .collect()
-    };
-    let before = "entered before the trace or what is missing of it";
-    // 2 in 1 in 0, then 3 in 0: none has an ENTRY.
-    let alone = [
-        exit(2, 1150, 30),
-        exit(1, 1200, 100),
-        exit(3, 1250, 20),
-        exit(0, 2000, 1000),
-    ];
-    let bytes = file(&[alone.to_vec()], 4);
-    assert_eq!(own(&bytes), [880, 70, 30, 20]);
-    let text = replayed(&bytes, &Filter::default());
-    assert_eq!(
-        text.matches(", its entry is left out */").count(),
-        4,
-        "{text}"
-    );
-    // Behind a loss a call is only seen from the next event on.
-    let bytes = with_a_loss(&alone[..2], &alone[2..]);
-    assert_eq!(own(&bytes), [750, 70, 30, 0]);
-    let text = replayed(&bytes, &Filter::default());
-    assert_eq!(
-        (
-            text.matches("left out").count(),
-            text.matches(before).count()
-        ),
-        (2, 2),
-        "{text}"
-    );
-    // Short calls are left out within 0, and not any more when it calls 3.
-    let mixed = [
-        enter(0, 1000),
-        alone[0],
-        alone[1],
-        enter(3, 1300),
-        exit(3, 1400, 100),
-        exit(0, 2000, 1000),
-    ];
-    let bytes = file(&[mixed.to_vec()], 4);
-    assert_eq!(own(&bytes), [800, 70, 30, 100]);
-    assert!(!replayed(&bytes, &Filter::default()).contains(before));
-    // 2 began behind the loss, and so did not call what 0 called before.
-    let first = [enter(0, 1000), enter(1, 1100), exit(1, 1200, 100)];
-    let behind = [
-        enter(1, 1500),
-        exit(1, 1600, 100),
-        exit(2, 1700, 250),
-        exit(0, 2000, 1000),
-    ];
-    assert_eq!(own(&with_a_loss(&first, &behind)), [650, 200, 100]);
-}
-
-#[test]
-fn recursion_with_a_lost_pair_pairs_by_duration() {
-    // f at 10, then [EXIT f, ENTRY f lost], EXIT of the second at 50 which took 20.
-    let events = [
-        event(Type::Entry, 10, callsite(0), 0),
-        event(Type::Exit, 50, callsite(0), 20),
-    ];
-    let bytes = with_a_loss(&events[..1], &events[1..]);
-    let all = sums(&bytes, &Filter::default());
-    assert_eq!((all[FUNCTIONS[0]].0, all[FUNCTIONS[0]].1), (1, 20));
-    assert!(replayed(&bytes, &Filter::default()).contains("2 events are missing here"));
 }
 
 #[test]
