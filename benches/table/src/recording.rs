@@ -29,11 +29,24 @@ pub fn function(meter: Meter, base: Cost) {
         .install(memory, sizes)
         .and_then(|()| RECORDER.ops())
     {
-        Ok(ops) => recorder(meter, base, "record_function", ops),
+        Ok(ops) => {
+            recorder(meter, base, "record_function", ops);
+            recorded(0, 1);
+            switched(false);
+            recorder(meter, base, "record_off", ops);
+            switched(true);
+        }
         Err(error) => panic!("recorder: {error}"),
     }
+    // What was called while it was off left nothing.
     recorded(0, 1);
     graph(meter, base);
+}
+
+fn switched(on: bool) {
+    if let Err(error) = RECORDER.switch(on) {
+        panic!("switch: {error}");
+    }
 }
 
 /// Each call left an event: what was measured is a call that records.

@@ -97,7 +97,7 @@ pub const ENTRIES: [&str; 8] = [
 pub const ENTRY_FIELDS: [&str; 3] = ["insns_per_call", "overhead_insns", "ns_per_call"];
 
 /// All of them; `cargo xtask bench` fails when one is missing.
-pub const FIGURES: [Figure; 27] = [
+pub const FIGURES: [Figure; 28] = [
     figure(
         "disabled",
         None,
@@ -128,6 +128,14 @@ pub const FIGURES: [Figure; 27] = [
         "overhead_insns",
         "function event recorded: instructions",
         Some(653.0),
+        Some(24.0),
+    ),
+    figure(
+        "record_off",
+        None,
+        "overhead_insns",
+        "function event while recording is off: instructions",
+        None,
         Some(24.0),
     ),
     figure(

@@ -12,7 +12,7 @@ use aarch64_ftrace::{Filter, GraphOptions, Mode, Ops, ReturnStack};
 use guest::arguments::{self, eight};
 use guest::record::{RECORDER, counts, install, sure};
 use guest::returns::{frames, interrupted};
-use guest::{FTRACE, count, irq, probe, register, take_counts, unregister};
+use guest::{FTRACE, count, irq, probe, register, take_counts, unregister, without_area};
 use virt::println;
 
 virt::entry!(main);
@@ -101,6 +101,8 @@ fn main() {
     arguments::call(1);
     counts("off", 0);
     sure(RECORDER.switch(true));
+    without_area(|| arguments::call(2));
+    counts("without an area", 0);
     // Both graphs on one function: each with its own events.
     let plain = sure(RECORDER.graph_ops());
     register(plain, &Filter::at(&at));

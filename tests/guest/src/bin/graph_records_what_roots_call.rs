@@ -12,7 +12,7 @@ use aarch64_ftrace::{Filter, GraphOptions, Mode, Ops, ReturnStack};
 use core::hint::black_box;
 use guest::record::{RECORDER, brackets, install, sure};
 use guest::returns::{frames, interrupted};
-use guest::{FTRACE, count, irq, register, take_counts, unregister};
+use guest::{FTRACE, count, irq, register, take_counts, unregister, without_area};
 use virt::println;
 
 virt::entry!(main);
@@ -202,6 +202,7 @@ fn main() {
     );
     println!("roots that are recorded");
     cases();
+    without_area(|| root(0));
     unregister(graph);
     register(graph, &Filter::at(&some));
     println!("roots that are not");
