@@ -128,7 +128,9 @@ pub fn build(
             let flags = serde_json::to_string(variant.rustflags())?;
             command
                 .arg("--config")
-                .arg(format!("target.{}.rustflags={flags}", target.triple()));
+                .arg(format!("target.{}.rustflags={flags}", target.triple()))
+                // These kernels are booted, and nothing looks into them for types or lines.
+                .args(["--config", "profile.release.debug=false"]);
         }
         command
             .args(["--profile", profile.name(), "-p", package])

@@ -157,24 +157,39 @@ pub fn guests(tally: &mut Tally, ready: &Ready, only: Option<&str>, long: bool) 
         tally.fail("guest kernels: empty set");
         return;
     }
-    tally.lanes(&Target::ALL, |tally, &target| {
-        for profile in [Profile::Dev, Profile::Release, Profile::ReleaseLto] {
-            let wanted: Vec<&Guest> = chosen
-                .iter()
-                .filter(|guest| {
-                    guest.header.targets.contains(&target)
-                        && guest.header.profiles.contains(&profile)
-                        && guest.header.variants.contains(&Variant::Plain)
-                })
-                .copied()
-                .collect();
-            // Packages are built apart from each other: they differ in the library's features.
-            for wanted in wanted.chunk_by(|a, b| a.package == b.package) {
-                matrix(tally, ready, wanted, target, profile, Variant::Plain);
-            }
-        }
+    // A variant with flags of its own has a folder of its own, and so is built beside the plain ones; a variant of the layout alone
+    // is linked over the plain kernels, when they have been taken.
+    let (apart, over): (Vec<Variant>, Vec<Variant>) = Variant::OTHERS
+        .into_iter()
+        .partition(|variant| !variant.folder().is_empty());
+    let lanes = [Some(Target::Softfloat), Some(Target::Hardfloat), None];
+    tally.lanes(&lanes, |tally, &target| match target {
+        Some(target) => plain(tally, ready, &chosen, target),
+        None => variants(tally, ready, &chosen, &apart),
     });
-    for variant in Variant::OTHERS {
+    variants(tally, ready, &chosen, &over);
+}
+
+fn plain(tally: &mut Tally, ready: &Ready, chosen: &[&Guest], target: Target) {
+    for profile in [Profile::Dev, Profile::Release, Profile::ReleaseLto] {
+        let wanted: Vec<&Guest> = chosen
+            .iter()
+            .filter(|guest| {
+                guest.header.targets.contains(&target)
+                    && guest.header.profiles.contains(&profile)
+                    && guest.header.variants.contains(&Variant::Plain)
+            })
+            .copied()
+            .collect();
+        // Packages are built apart from each other: they differ in the library's features.
+        for wanted in wanted.chunk_by(|a, b| a.package == b.package) {
+            matrix(tally, ready, wanted, target, profile, Variant::Plain);
+        }
+    }
+}
+
+fn variants(tally: &mut Tally, ready: &Ready, chosen: &[&Guest], variants: &[Variant]) {
+    for &variant in variants {
         let wanted: Vec<&Guest> = chosen
             .iter()
             .filter(|guest| guest.header.variants.contains(&variant))
