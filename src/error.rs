@@ -13,7 +13,7 @@ pub struct AliasError(
     pub &'static str,
 );
 
-/// A write to text that did not happen.
+/// A write to text that did not happen, whether the store said so or was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFault;
 
@@ -32,7 +32,7 @@ pub enum Why {
         /// What stands there.
         found: u64,
     },
-    /// The write failed.
+    /// The write failed: what was stored to the alias is not what stands at the address that executes.
     Fault,
     /// The trampoline and every veneer are further from the callsite than a BL reaches (±128 MiB).
     Range {

@@ -101,7 +101,8 @@ impl<T: Text> Patcher<'_, T> {
                 },
             })?;
         let branch = self.branch(layout)?;
-        self.expect(
+        Self::expect(
+            self.text,
             layout,
             if from == NOP_OPS.target() {
                 Insn::NOP
@@ -113,9 +114,9 @@ impl<T: Text> Patcher<'_, T> {
     }
 
     #[inline(always)]
-    fn expect(&self, layout: Layout, expected: Insn) -> Result<(), Refusal> {
+    fn expect(text: &T, layout: Layout, expected: Insn) -> Result<(), Refusal> {
         let at = layout.branch();
-        let found = self.text.insn(at);
+        let found = text.insn(at);
         if found == expected {
             Ok(())
         } else {
@@ -146,20 +147,12 @@ impl<T: Text> Patcher<'_, T> {
         // The ops was initialised by its owner, the sets by the plan: before any literal points to them.
         self.text.order_stores();
         let result = match pick {
-            Pick::Every { on: count, off: 0 } => {
-                let done = Done {
-                    on: count,
-                    ..Done::default()
-                };
-                self.enable_every(range.clone(), clean).map(|()| done)
-            }
-            Pick::Every { off: count, .. } => {
-                let done = Done {
-                    off: count,
-                    ..Done::default()
-                };
-                self.disable_every(range.clone(), clean).map(|()| done)
-            }
+            Pick::Every { off: 0, .. } => self
+                .enable_every(self.text, range.clone(), clean)
+                .map_err(|failure| self.located(failure, &range)),
+            Pick::Every { .. } => self
+                .disable_every(self.text, range.clone(), clean)
+                .map_err(|failure| self.located(failure, &range)),
             Pick::Marked => self.change_marked(range.clone(), clean),
         };
         match result {
@@ -193,6 +186,14 @@ impl<T: Text> Patcher<'_, T> {
         }
     }
 
+    /// With the number of the callsite that failed, which a loop over all of them does not carry along.
+    #[cold]
+    fn located(&self, failure: Failure, range: &Range<usize>) -> (usize, Failure) {
+        let index = self.table.find(failure.at);
+        // It is a callsite of this range: it was about to be changed.
+        (index.unwrap_or(range.start), failure)
+    }
+
     fn change_marked(
         &mut self,
         range: Range<usize>,
@@ -215,54 +216,63 @@ impl<T: Text> Patcher<'_, T> {
 
     /// Literal, then BL: whoever sees the BL sees the literal.
     #[inline(always)]
-    fn enable(&self, layout: Layout, to: u64, branch: Insn) -> Result<(), Failure> {
-        self.expect(layout, Insn::NOP)?;
+    fn enable(text: &T, layout: Layout, to: u64, branch: Insn) -> Result<(), Failure> {
+        Self::expect(text, layout, Insn::NOP)?;
         let (literal, at) = (layout.literal(), layout.branch());
-        let fault = |at| {
-            move |_| Failure {
-                at,
-                why: Why::Fault,
-                stuck: false,
-            }
-        };
-        self.text
-            .write_literal(literal, to)
-            .map_err(fault(literal))?;
-        self.text.order_stores();
-        self.text.write_insn(at, branch).map_err(|_| {
-            let stuck = self.text.write_literal(literal, NOP_OPS.target()).is_err();
-            Failure {
-                at,
-                why: Why::Fault,
-                stuck,
-            }
+        text.write_literal(literal, to)
+            .map_err(|_| Failure::fault(literal, false))?;
+        text.order_stores();
+        text.write_insn(at, branch).map_err(|_| {
+            let stuck = Self::take_literal_back(text, literal, NOP_OPS.target());
+            Failure::fault(at, stuck)
         })
     }
 
-    /// NOP, then literal: whoever still runs the BL finds the ops or NOP_OPS.
+    /// NOP, then literal: whoever still runs the BL finds the ops or NOP_OPS, also where the NOP has not arrived. Both are looked at
+    /// together, which is an instruction less than each alone.
     #[inline(always)]
-    fn disable(&self, layout: Layout, branch: Insn) -> Result<(), Failure> {
-        self.expect(layout, branch)?;
-        let (literal, at) = (layout.literal(), layout.branch());
-        let fault = |at| {
-            move |_| Failure {
-                at,
-                why: Why::Fault,
-                stuck: false,
-            }
-        };
-        self.text.write_insn(at, Insn::NOP).map_err(fault(at))?;
-        self.text.order_stores();
-        self.text
-            .write_literal(literal, NOP_OPS.target())
-            .map_err(|_| {
-                let stuck = self.text.write_insn(at, branch).is_err();
-                Failure {
-                    at: literal,
-                    why: Why::Fault,
-                    stuck,
-                }
-            })
+    fn disable(text: &T, layout: Layout, from: u64, branch: Insn) -> Result<(), Failure> {
+        Self::expect(text, layout, branch)?;
+        let (literal, at, nop) = (layout.literal(), layout.branch(), NOP_OPS.target());
+        text.store_insn(at, Insn::NOP)
+            .map_err(|_| Failure::fault(at, false))?;
+        text.order_stores();
+        text.store_literal(literal, nop).map_err(|_| {
+            let stuck = Self::take_word_back(text, at, branch);
+            Failure::fault(literal, stuck)
+        })?;
+        let (word, value) = (text.insn(at), text.literal(literal));
+        if (word == Insn::NOP) & (value == nop) {
+            Ok(())
+        } else {
+            Err(Self::not_disabled(text, literal, at, from, branch))
+        }
+    }
+
+    // Apart, so that a loop over all callsites keeps nothing in registers for them.
+
+    #[cold]
+    #[inline(never)]
+    fn take_literal_back(text: &T, literal: usize, to: u64) -> bool {
+        text.write_literal(literal, to).is_err()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_word_back(text: &T, at: usize, to: Insn) -> bool {
+        text.write_insn(at, to).is_err()
+    }
+
+    /// NOP, literal or both have not arrived: takes back what has.
+    #[cold]
+    #[inline(never)]
+    fn not_disabled(text: &T, literal: usize, at: usize, from: u64, branch: Insn) -> Failure {
+        if text.insn(at) == Insn::NOP {
+            return Failure::fault(literal, Self::take_word_back(text, at, branch));
+        }
+        let is_lost = text.literal(literal) == from;
+        let stuck = !is_lost && Self::take_literal_back(text, literal, from);
+        Failure::fault(at, stuck)
     }
 
     /// One callsite, whatever its state: enable, disable, or another set.
@@ -272,19 +282,17 @@ impl<T: Text> Patcher<'_, T> {
         let nop = NOP_OPS.target();
         if from == nop {
             done.on += 1;
-            return self.enable(layout, to, self.branch(layout)?);
+            return Self::enable(self.text, layout, to, self.branch(layout)?);
         }
         if to == nop {
             done.off += 1;
-            return self.disable(layout, self.branch(layout)?);
+            return Self::disable(self.text, layout, from, self.branch(layout)?);
         }
         done.swapped += 1;
         let at = layout.literal();
-        self.text.write_literal(at, to).map_err(|_| Failure {
-            at,
-            why: Why::Fault,
-            stuck: false,
-        })?;
+        self.text
+            .write_literal(at, to)
+            .map_err(|_| Failure::fault(at, false))?;
         self.sets.moved(from, to);
         Ok(())
     }

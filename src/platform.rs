@@ -22,6 +22,9 @@ pub unsafe trait Platform: Sync {
     /// callsite, from this core, MUST be a single-copy atomic store to Normal memory, Inner Shareable, with the same
     /// cacheability as the text's own mapping (Arm ARM DDI 0487, "Mismatched memory attributes").
     ///
+    /// Each store is looked at, at the executable address, before anything else is done there: an alias of other memory is an error
+    /// ([`Why::Fault`](crate::Why::Fault)), and the text is as before.
+    ///
     /// # Errors
     /// [`AliasError`] where there is no alias now. Nothing is written then.
     fn patch_begin(&self) -> Result<isize, AliasError>;

@@ -174,13 +174,13 @@ impl ReadText for Executable {
 
 /// Writes fail.
 impl Text for LiveText {
-    fn write_insn(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
+    fn store_insn(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
         Err(WriteFault)
     }
-    fn write_cold(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
+    fn store_cold(&self, _: usize, _: Insn) -> Result<(), WriteFault> {
         Err(WriteFault)
     }
-    fn write_literal(&self, _: usize, _: u64) -> Result<(), WriteFault> {
+    fn store_literal(&self, _: usize, _: u64) -> Result<(), WriteFault> {
         Err(WriteFault)
     }
     fn order_stores(&self) {}

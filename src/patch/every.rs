@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Patcher;
-use super::kinds::Failure;
+use super::kinds::{Done, Failure, Refusal};
 use crate::callsite::Layout;
 use crate::error::Why;
 use crate::insn::Insn;
@@ -41,92 +41,99 @@ impl<T: Text> Patcher<'_, T> {
         };
         self.common_target(range.clone())?;
         let (text, places) = (self.text, self.table.places());
-        let mut count = 0;
-        for record in self.table.words(range).iter().map(Record::load) {
-            if !record.has(LEFT_ALONE) {
-                let layout = places.layout(record);
-                // The BL of an enabled callsite is compared when it is written.
-                if text.literal(layout.literal()) != from
-                    || (!enabled && text.insn(layout.branch()) != Insn::NOP)
-                {
-                    return None;
-                }
-                count += 1;
+        let words = self.table.words(range);
+        // Those that are left alone are counted, because they are few: an instruction less for all others.
+        let mut left_alone = 0;
+        for record in words.iter().map(Record::load) {
+            if record.has(LEFT_ALONE) {
+                left_alone += 1;
+                continue;
+            }
+            let layout = places.layout(record);
+            // The BL of an enabled callsite is compared when it is written.
+            if text.literal(layout.literal()) != from
+                || (!enabled && text.insn(layout.branch()) != Insn::NOP)
+            {
+                return None;
             }
         }
-        Some(count)
+        Some(words.len() as u32 - left_alone)
     }
 
-    // The two loops that a batch of everything runs stand alone: few values live, so that all of them stay in registers.
+    // The two loops that a batch of everything runs stand alone: few values live, so that all of them stay in registers. The text
+    // comes as an argument of its own, which no store changes: where its alias is, is read once and not for each store.
 
     #[inline(never)]
     pub(super) fn enable_every(
         &self,
+        text: &T,
         range: Range<usize>,
         clean: bool,
-    ) -> Result<(), (usize, Failure)> {
-        self.every(range, clean, |layout, target| {
-            let found = self.text.literal(layout.literal());
-            if found != NOP_OPS.target() {
-                return Err(Failure {
-                    at: layout.literal(),
-                    why: Why::Literal { found },
-                    stuck: false,
-                });
-            }
-            self.enable(
-                layout,
-                self.ops.target(),
-                Insn::bl_in_reach(layout.branch(), target),
-            )
+    ) -> Result<Done, Failure> {
+        let (from, to) = (NOP_OPS.target(), self.ops.target());
+        let on = self.every(text, range, clean, from, |layout, target| {
+            let branch = Insn::bl_in_reach(layout.branch(), target);
+            Self::enable(text, layout, to, branch)
+        })?;
+        Ok(Done {
+            on,
+            ..Done::default()
         })
     }
 
     #[inline(never)]
     pub(super) fn disable_every(
         &self,
+        text: &T,
         range: Range<usize>,
         clean: bool,
-    ) -> Result<(), (usize, Failure)> {
-        self.every(range, clean, |layout, target| {
-            let found = self.text.literal(layout.literal());
-            if found != self.ops.target() {
-                return Err(Failure {
-                    at: layout.literal(),
-                    why: Why::Literal { found },
-                    stuck: false,
-                });
-            }
-            self.disable(layout, Insn::bl_in_reach(layout.branch(), target))
+    ) -> Result<Done, Failure> {
+        let from = self.ops.target();
+        let off = self.every(text, range, clean, from, |layout, target| {
+            let branch = Insn::bl_in_reach(layout.branch(), target);
+            Self::disable(text, layout, from, branch)
+        })?;
+        Ok(Done {
+            off,
+            ..Done::default()
         })
     }
 
+    /// Makes the same step everywhere, where the literal is still `from`. Returns how many callsites made it.
     #[inline(always)]
     fn every(
         &self,
+        text: &T,
         range: Range<usize>,
         clean: bool,
+        from: u64,
         step: impl Fn(Layout, usize) -> Result<(), Failure>,
-    ) -> Result<(), (usize, Failure)> {
+    ) -> Result<u32, Failure> {
         // `all_alike` has asked the same before.
         let Some(target) = self.common_target(range.clone()) else {
-            return Ok(());
+            return Ok(0);
         };
-        let (records, places) = (self.table.words(range.clone()), self.table.places());
-        let mut i = 0;
-        while i < records.len() {
-            let record = Record::load(&records[i]);
-            if !record.has(LEFT_ALONE) {
-                let layout = places.layout(record);
-                if let Err(failure) = step(layout, target) {
-                    return Err((range.start + i, failure));
-                }
-                if clean {
-                    self.text.clean(layout.branch());
-                }
-            }
+        let (words, places) = (self.table.words(range), self.table.places());
+        // As in `all_alike`: those that are left alone are counted, because they are few.
+        let (mut i, mut left_alone) = (0, 0);
+        while i < words.len() {
+            let record = Record::load(&words[i]);
             i += 1;
+            if record.has(LEFT_ALONE) {
+                left_alone += 1;
+                continue;
+            }
+            let layout = places.layout(record);
+            let at = layout.literal();
+            let found = text.literal(at);
+            if found != from {
+                return Err(Refusal::of(at, Why::Literal { found }).into());
+            }
+            step(layout, target)?;
+            if clean {
+                text.clean(layout.branch());
+            }
         }
-        Ok(())
+        Ok(words.len() as u32 - left_alone)
     }
 }

@@ -82,6 +82,14 @@ pub(super) struct Failure {
     pub(super) stuck: bool,
 }
 
+impl Failure {
+    #[inline]
+    pub(super) const fn fault(at: usize, stuck: bool) -> Self {
+        let why = Why::Fault;
+        Self { at, why, stuck }
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (at, why) = match refusal {

@@ -8,7 +8,7 @@ use crate::error::WriteFault;
 use crate::insn::{INSN_SIZE, Insn};
 use crate::text::{ReadText, Text};
 use std::boxed::Box;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::vec::Vec;
 
 /// One access, as the engine asked for it.
@@ -28,6 +28,8 @@ pub(super) enum Event {
     LiteralFault(usize),
     /// A word was to be stored, and was not.
     WordFault(usize),
+    /// A store that seemed to succeed, and changed nothing.
+    Lost(usize),
     Dmb,
     Clean(usize),
     Invalidate(usize),
@@ -47,6 +49,15 @@ impl Event {
 pub(super) enum Write {
     Literal,
     Word,
+}
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failing {
+    /// It says so.
+    Loud,
+    /// It says nothing, and the memory is as before.
+    Silent,
 }
 
 /// Gets the text, the number of the write (from 0) and what it stores; `true` refuses it.
@@ -69,6 +80,7 @@ pub(super) struct Fake {
     log: RefCell<Vec<Event>>,
     cache: CacheType,
     refuse: RefCell<Option<Refuse>>,
+    failing: Cell<Failing>,
     writes: RefCell<usize>,
 }
 
@@ -99,6 +111,7 @@ impl Fake {
             log: RefCell::default(),
             cache: CacheType::from_ctr(ctr),
             refuse: RefCell::new(None),
+            failing: Cell::new(Failing::Loud),
             writes: RefCell::new(0),
         }
     }
@@ -154,6 +167,11 @@ impl Fake {
         self.writes.replace(0);
     }
 
+    /// How the writes fail that are refused.
+    pub(super) fn fail(&self, how: Failing) {
+        self.failing.set(how);
+    }
+
     /// Refuses no more writes.
     pub(super) fn heal(&self) {
         self.refuse.replace(None);
@@ -187,6 +205,25 @@ impl Fake {
         self.refuse.replace(Some(refuse));
         refused
     }
+
+    /// A store: `done` does it and notes it, unless it is refused, which is noted as `fault`.
+    fn store(
+        &self,
+        at: usize,
+        write: Write,
+        fault: Event,
+        done: impl FnOnce(),
+    ) -> Result<(), WriteFault> {
+        match (self.refused(write), self.failing.get()) {
+            (true, Failing::Loud) => {
+                self.note(fault);
+                return Err(WriteFault);
+            }
+            (true, Failing::Silent) => self.note(Event::Lost(at)),
+            (false, _) => done(),
+        }
+        Ok(())
+    }
 }
 
 impl ReadText for Fake {
@@ -203,35 +240,26 @@ impl ReadText for Fake {
 }
 
 impl Text for Fake {
-    fn write_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
-        if self.refused(Write::Word) {
-            self.note(Event::WordFault(at));
-            return Err(WriteFault);
-        }
-        self.poke(at, insn);
-        self.note(Event::Word(at, insn));
-        Ok(())
+    fn store_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
+        self.store(at, Write::Word, Event::WordFault(at), || {
+            self.poke(at, insn);
+            self.note(Event::Word(at, insn));
+        })
     }
 
-    fn write_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
-        if self.refused(Write::Word) {
-            self.note(Event::WordFault(at));
-            return Err(WriteFault);
-        }
-        self.poke(at, insn);
-        self.note(Event::Cold(at, insn));
-        Ok(())
+    fn store_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
+        self.store(at, Write::Word, Event::WordFault(at), || {
+            self.poke(at, insn);
+            self.note(Event::Cold(at, insn));
+        })
     }
 
-    fn write_literal(&self, at: usize, value: u64) -> Result<(), WriteFault> {
+    fn store_literal(&self, at: usize, value: u64) -> Result<(), WriteFault> {
         assert!(at.is_multiple_of(8), "store of misaligned literal {at:#x}");
-        if self.refused(Write::Literal) {
-            self.note(Event::LiteralFault(at));
-            return Err(WriteFault);
-        }
-        self.poke_literal(at, value);
-        self.note(Event::Literal(at, value));
-        Ok(())
+        self.store(at, Write::Literal, Event::LiteralFault(at), || {
+            self.poke_literal(at, value);
+            self.note(Event::Literal(at, value));
+        })
     }
 
     fn order_stores(&self) {

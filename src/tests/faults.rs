@@ -1,13 +1,14 @@
-//! Writes that fail: once, from one on, only words, only literals, or any of them. What was done is undone, and what
-//! cannot be undone is quarantined and counted.
+//! Writes that fail: once, from one on, only words, only literals, or any of them; and say so, or do not, and are lost. What
+//! was done is undone, and what cannot be undone is quarantined and counted.
 #![forbid(unsafe_code)]
 
-use super::fake::{ALL_CTRS, CTR_NEITHER, Event, Write};
+use super::fake::{ALL_CTRS, CTR_NEITHER, Event, Failing, Write};
 use super::rules::{every_word_is_published, literal_is_valid_at_every_step};
 use super::world::{World, direct_at, guarded, unguarded};
 use crate::engine::Applied;
 use crate::error::{Error, PatchError, Why};
 use crate::filter::Filter;
+use crate::insn::Insn;
 use crate::ops::{NOP_OPS, Ops};
 use crate::table::Reason;
 use proptest::prelude::*;
@@ -33,6 +34,8 @@ enum Plan {
     /// All callsites from BL to NOP, likewise.
     DisableAll,
 }
+
+const FAILINGS: [Failing; 2] = [Failing::Loud, Failing::Silent];
 
 const PLANS: [Plan; 7] = [
     Plan::Enable,
@@ -109,6 +112,12 @@ impl Scene {
         (0..FUNCTIONS.len()).filter(calls).count()
     }
 
+    /// Whether the callsite has the literal of one state and the word of another.
+    fn is_half_way(&self, index: usize) -> bool {
+        let (literal, word) = self.world.state(index);
+        (literal == NOP_OPS.target()) != (word == Insn::NOP)
+    }
+
     fn quarantined(&self) -> Vec<usize> {
         let is_stuck = |i: &usize| self.world.record(*i).reason() == Some(Reason::Quarantined);
         (0..FUNCTIONS.len()).filter(is_stuck).collect()
@@ -139,6 +148,16 @@ impl Scene {
                 stuck.contains(&i) || *state == before[i],
                 "{i} is not as before"
             );
+        }
+        let mut found = Vec::new();
+        self.world
+            .with_work(|engine, work| engine.audit(work, |finding| found.push(finding)));
+        for (i, finding) in found.iter().map(|finding| (finding.index, finding)) {
+            assert!(stuck.contains(&i) && finding.quarantined, "{finding:?}");
+        }
+        for &i in stuck.iter().filter(|&&i| self.is_half_way(i)) {
+            let is_listed = found.iter().any(|finding| finding.index == i);
+            assert!(is_listed, "{i} is half-way: {found:?}");
         }
         assert!(self.world.is_clean(), "flags of a call outlive it");
         let callers = self.callers();
@@ -178,12 +197,14 @@ fn touched(scene: &Scene, writes: &[usize], but: Option<usize>) -> usize {
 
 #[test]
 fn one_failed_write_is_undone_and_the_plan_succeeds_later() {
-    for (plan, ctr) in PLANS
-        .iter()
-        .flat_map(|&plan| ALL_CTRS.map(|ctr| (plan, ctr)))
-    {
+    let all = PLANS.iter().flat_map(|&plan| {
+        let ctrs = ALL_CTRS.into_iter();
+        ctrs.flat_map(move |ctr| FAILINGS.map(|failing| (plan, ctr, failing)))
+    });
+    for (plan, ctr, failing) in all {
         let writes = writes_of(plan);
         let mut scene = Scene::new(plan, ctr);
+        scene.world.text.fail(failing);
         let before = scene.world.text.memory();
         for (n, &at) in writes.iter().enumerate() {
             scene.world.text.refuse(move |_, i, _| i == n);
@@ -195,8 +216,9 @@ fn one_failed_write_is_undone_and_the_plan_succeeds_later() {
                 stuck: 0,
                 foreign: 0,
             };
-            assert_eq!(scene.fail(), expected, "{plan:?}, write {n}");
-            assert_eq!(scene.world.text.memory(), before, "{plan:?}, write {n}");
+            assert_eq!(scene.fail(), expected, "{plan:?}, {failing:?} write {n}");
+            let memory = scene.world.text.memory();
+            assert_eq!(memory, before, "{plan:?}, {failing:?} write {n}");
         }
         scene.world.text.heal();
         scene.run().expect("nothing is refused any more");
@@ -209,10 +231,11 @@ fn one_failed_write_is_undone_and_the_plan_succeeds_later() {
 
 #[test]
 fn writes_that_fail_for_good_leave_what_cannot_be_undone_quarantined() {
-    for plan in PLANS {
+    for (plan, failing) in PLANS.iter().flat_map(|&plan| FAILINGS.map(|f| (plan, f))) {
         let writes = writes_of(plan);
         for (n, &at) in writes.iter().enumerate() {
             let mut scene = Scene::new(plan, CTR_NEITHER);
+            scene.world.text.fail(failing);
             scene.world.text.refuse(move |_, i, _| i >= n);
             let stuck = touched(&scene, &writes[..n], None);
             let expected = PatchError {
@@ -222,7 +245,11 @@ fn writes_that_fail_for_good_leave_what_cannot_be_undone_quarantined() {
                 stuck,
                 foreign: 0,
             };
-            assert_eq!(scene.fail(), expected, "{plan:?}, from write {n}");
+            assert_eq!(
+                scene.fail(),
+                expected,
+                "{plan:?}, {failing:?} from write {n}"
+            );
         }
     }
 }
@@ -230,7 +257,8 @@ fn writes_that_fail_for_good_leave_what_cannot_be_undone_quarantined() {
 /// When only words cannot be written, or only literals, the first callsite that needs one is put back.
 #[test]
 fn writes_of_one_kind_that_fail_for_good_are_undone() {
-    for kind in [Write::Word, Write::Literal] {
+    let kinds = [Write::Word, Write::Literal].into_iter();
+    for (kind, failing) in kinds.flat_map(|kind| FAILINGS.map(|failing| (kind, failing))) {
         for plan in [
             Plan::Enable,
             Plan::Disable,
@@ -239,11 +267,13 @@ fn writes_of_one_kind_that_fail_for_good_are_undone() {
             Plan::DisableAll,
         ] {
             let mut scene = Scene::new(plan, CTR_NEITHER);
+            scene.world.text.fail(failing);
             scene.world.text.refuse(move |_, _, write| write == kind);
             let before = scene.world.text.memory();
-            let error = scene.fail();
-            assert_eq!((error.undone, error.stuck), (0, 0), "{plan:?}, {kind:?}");
-            assert_eq!(scene.world.text.memory(), before, "{plan:?}, {kind:?}");
+            let (error, memory) = (scene.fail(), scene.world.text.memory());
+            let counts = (error.undone, error.stuck);
+            assert_eq!(counts, (0, 0), "{plan:?}, {failing:?} {kind:?}");
+            assert_eq!(memory, before, "{plan:?}, {failing:?} {kind:?}");
         }
     }
 }
@@ -323,9 +353,11 @@ proptest! {
     fn any_pattern_of_failures(
         plan in prop::sample::select(PLANS.to_vec()),
         ctr in prop::sample::select(ALL_CTRS.to_vec()),
+        failing in prop::sample::select(FAILINGS.to_vec()),
         failures in prop::collection::vec(prop::bool::weighted(0.25), 24),
     ) {
         let mut scene = Scene::new(plan, ctr);
+        scene.world.text.fail(failing);
         prop_assume!(failures[..writes_of(plan).len()].contains(&true));
         scene.world.text.refuse(move |_, n, _| failures.get(n).copied().unwrap_or(false));
         scene.fail();

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::fake::Event::{Cold, Literal, SyncCores};
-use super::fake::{ALL_CTRS, BODY, CTR_NEITHER, Fake};
+use super::fake::{ALL_CTRS, BODY, CTR_NEITHER, Failing, Fake};
 use super::rules::every_word_is_published;
 use super::world::{BASE, World};
 use crate::engine::first_patch;
@@ -43,8 +43,13 @@ fn log_of_init() {
 
 #[test]
 fn a_fault_at_each_write_gives_back_the_compiled_text() {
-    for ctr in ALL_CTRS {
+    let failings = [Failing::Loud, Failing::Silent];
+    for (ctr, failing) in ALL_CTRS
+        .into_iter()
+        .flat_map(|ctr| failings.map(|f| (ctr, f)))
+    {
         let world = compiled(ctr);
+        world.text.fail(failing);
         let before = world.text.memory();
         let writes: Vec<usize> = [0, 1, 3]
             .map(|i| [world.layout(i).literal(), world.layout(i).mov()])
@@ -62,9 +67,9 @@ fn a_fault_at_each_write_gives_back_the_compiled_text() {
                     stuck,
                     foreign: 0,
                 }),
-                "write {n}"
+                "{failing:?} write {n}"
             );
-            assert_eq!(world.text.memory(), before, "write {n}");
+            assert_eq!(world.text.memory(), before, "{failing:?} write {n}");
             every_word_is_published(&world.take_log(), world.text.needs());
         }
         world.text.heal();
@@ -74,8 +79,9 @@ fn a_fault_at_each_write_gives_back_the_compiled_text() {
 
 #[test]
 fn what_cannot_be_given_back_is_counted() {
-    for n in 0..6 {
+    for (n, failing) in (0..6).flat_map(|n| [Failing::Loud, Failing::Silent].map(|f| (n, f))) {
         let world = compiled(CTR_NEITHER);
+        world.text.fail(failing);
         world.text.refuse(move |_, i, _| i >= n);
         let error = first_patch(&world.text, &world.table).expect_err("writes fail");
         // Every callsite that one of the first n writes touched: two writes each.

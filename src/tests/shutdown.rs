@@ -1,7 +1,7 @@
 //! Shutdown: every patch out again, and init after it.
 #![forbid(unsafe_code)]
 
-use super::fake::{ALL_CTRS, BODY, CTR_NEITHER};
+use super::fake::{ALL_CTRS, BODY, CTR_NEITHER, Event, Failing};
 use super::rules::every_word_is_published;
 use super::world::{World, direct_at, guarded, unguarded};
 use crate::engine::Shutdown;
@@ -71,10 +71,17 @@ fn after_shutdown_the_text_is_as_init_made_it_or_as_compiled_and_init_works_agai
 /// One write after another fails once: the error says where, and the next attempt goes on to the end.
 #[test]
 fn a_fault_at_each_write_of_a_shutdown_leaves_whole_ops_and_the_next_goes_on() {
+    for failing in [Failing::Loud, Failing::Silent] {
+        faults_of_a_shutdown(failing);
+    }
+}
+
+fn faults_of_a_shutdown(failing: Failing) {
     let compiled = World::compiled(&FUNCTIONS, CTR_NEITHER).text.memory();
     let mut writes = 0;
     for n in 0.. {
         let (mut world, ops) = busy(CTR_NEITHER);
+        world.text.fail(failing);
         world.text.refuse(move |_, i, _| i == n);
         let failed = shutdown(&mut world, true);
         let Err(error) = failed else {
@@ -87,9 +94,9 @@ fn a_fault_at_each_write_of_a_shutdown_leaves_whole_ops_and_the_next_goes_on() {
         assert_eq!((error.why, error.stuck), (Why::Fault, 0), "write {n}");
         let log = world.take_log();
         assert!(
-            log.iter()
-                .any(|event| *event == super::fake::Event::WordFault(error.at)
-                    || *event == super::fake::Event::LiteralFault(error.at)),
+            [Event::WordFault, Event::LiteralFault, Event::Lost]
+                .iter()
+                .any(|failed| log.contains(&failed(error.at))),
             "write {n}"
         );
         assert!(world.engine.active, "write {n}");

@@ -94,7 +94,7 @@ impl ReadText for Executable {
 
 impl Text for LiveText {
     #[inline]
-    fn write_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
+    fn store_insn(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
         let alias = at.wrapping_add_signed(self.distance) as *mut u32;
         // SAFETY: the platform's promise in `patch_begin`: this stores to the word's memory.
         unsafe { alias.write_volatile(insn.0) };
@@ -102,7 +102,7 @@ impl Text for LiveText {
     }
 
     #[inline]
-    fn write_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
+    fn store_cold(&self, at: usize, insn: Insn) -> Result<(), WriteFault> {
         let alias = at.wrapping_add_signed(self.distance);
         // SAFETY: the store is to the word's memory, by the platform's promise in `patch_begin`; for the rest see `clean`
         // and `invalidate`. One block, so that nothing stands in between, not even a call in a build without optimisation.
@@ -124,9 +124,9 @@ impl Text for LiveText {
     }
 
     #[inline]
-    fn write_literal(&self, at: usize, value: u64) -> Result<(), WriteFault> {
+    fn store_literal(&self, at: usize, value: u64) -> Result<(), WriteFault> {
         let alias = at.wrapping_add_signed(self.distance) as *mut u64;
-        // SAFETY: as `write_insn`.
+        // SAFETY: as `store_insn`.
         unsafe { alias.write_volatile(value) };
         Ok(())
     }

@@ -27,7 +27,8 @@ const LONG_LIMIT: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// CPU models; `MODEL/CORES/GIC` for one with its own number of cores and its own interrupt controller;
-    /// `MODEL/CORES/GIC/single` for one whose cores take turns in one thread of the emulator.
+    /// `MODEL/CORES/GIC/single` for one whose cores take turns in one thread of the emulator. A variant's name behind all that
+    /// makes it a boot of that variant, and of no other.
     pub cpus: Vec<String>,
     /// Targets.
     pub targets: Vec<Target>,
@@ -37,6 +38,8 @@ pub struct Header {
     /// signed. All but the plain one are built for soft-float, optimised, and boot on CPU model max alone where the guest
     /// boots on that.
     pub variants: Vec<Variant>,
+    /// Variants that some of its models have for themselves.
+    own_variants: Vec<Variant>,
     /// Cores.
     pub cores: u32,
     /// Interrupt controller.
@@ -72,6 +75,7 @@ impl Default for Header {
             targets: Target::ALL.to_vec(),
             profiles: vec![Profile::Dev, Profile::Release],
             variants: vec![Variant::Plain, Variant::Bti],
+            own_variants: Vec::new(),
             cores: 1,
             gic: 3,
             memory: None,
@@ -118,7 +122,10 @@ impl Header {
         match key.trim() {
             "cpu" => {
                 self.cpus = list().collect();
-                self.cpus.iter().try_for_each(|cpu| own(cpu).map(drop))?;
+                for cpu in &self.cpus {
+                    own(cpu)?;
+                    self.own_variants.extend(own_variant(cpu).1);
+                }
             }
             "target" => self.targets = list().map(|word| choice(&word)).collect::<Result<_>>()?,
             "profile" => self.profiles = list().map(|word| choice(&word)).collect::<Result<_>>()?,
@@ -161,10 +168,32 @@ impl Header {
         machine
     }
 
-    /// The CPU models that it boots on: a variant on `max` alone where that is among them.
+    /// Whether it is built so: for all of its models, or for those that say it themselves.
+    #[must_use]
+    pub fn is_built(&self, variant: Variant) -> bool {
+        self.variants.contains(&variant) || self.own_variants.contains(&variant)
+    }
+
+    /// The CPU models that it boots on: a variant on `max` alone where that is among them, and on those that are its own.
     #[must_use]
     pub fn cpus_for(&self, variant: Variant, target: Target, profile: Profile) -> Vec<&str> {
-        let all = || self.cpus.iter().map(String::as_str);
+        let of = |wanted| move |cpu: &&str| own_variant(cpu).1 == wanted;
+        let mut cpus = match self.variants.contains(&variant) {
+            true => self.shared_cpus_for(variant, target, profile),
+            false => vec![],
+        };
+        cpus.extend(
+            self.cpus
+                .iter()
+                .map(String::as_str)
+                .filter(of(Some(variant))),
+        );
+        cpus
+    }
+
+    fn shared_cpus_for(&self, variant: Variant, target: Target, profile: Profile) -> Vec<&str> {
+        let is_shared = |cpu: &&str| own_variant(cpu).1.is_none();
+        let all = || self.cpus.iter().map(String::as_str).filter(is_shared);
         let is_max = |cpu: &&str| cpu.split('/').next() == Some("max");
         if variant != Variant::Plain && all().any(|cpu| is_max(&cpu)) {
             all().filter(is_max).collect()
@@ -204,13 +233,22 @@ type Own = (u32, u32, bool);
 
 /// A model, and its own where it has that.
 fn own(cpu: &str) -> Result<(&str, Option<Own>)> {
-    let parts: Vec<&str> = cpu.split('/').collect();
+    let parts: Vec<&str> = own_variant(cpu).0.split('/').collect();
     match parts[..] {
         [model] => Ok((model, None)),
         [model, cores, gic] => Ok((model, Some((cores.parse()?, gic.parse()?, false)))),
         [model, cores, gic, "single"] => Ok((model, Some((cores.parse()?, gic.parse()?, true)))),
-        _ => bail!("is not MODEL/CORES/GIC, nor that with /single"),
+        _ => bail!("is not MODEL/CORES/GIC, nor that with /single, /VARIANT or both"),
     }
+}
+
+/// A model without its variant, and that, where it has one of its own.
+fn own_variant(cpu: &str) -> (&str, Option<Variant>) {
+    let own = cpu.rsplit_once('/').and_then(|(model, word)| {
+        let variant = choice(word).ok()?;
+        Some((model, Some(variant)))
+    });
+    own.unwrap_or((cpu, None))
 }
 
 fn choice<T: clap::ValueEnum>(word: &str) -> Result<T> {
@@ -315,8 +353,33 @@ mod tests {
     }
 
     #[test]
+    fn a_model_may_be_one_of_a_variant() {
+        let header =
+            "//@ cpu: cortex-a53/2/3, max/8/2/single, max/8/3/single/bti\n//@ variant: plain\n";
+        let header = Header::parse(header).unwrap();
+        let cpus = |variant| header.cpus_for(variant, Target::Softfloat, Profile::Release);
+        assert_eq!(cpus(Variant::Plain), ["cortex-a53/2/3", "max/8/2/single"]);
+        assert_eq!(cpus(Variant::Bti), ["max/8/3/single/bti"]);
+        assert!(cpus(Variant::High).is_empty());
+        let built = [Variant::Plain, Variant::Bti, Variant::High].map(|v| header.is_built(v));
+        assert_eq!(built, [true, true, false]);
+        let machine = header.machine("max/8/3/single/bti");
+        assert_eq!(
+            (
+                machine.cpu.as_str(),
+                machine.cores,
+                machine.gic,
+                machine.single
+            ),
+            ("max", 8, 3, true)
+        );
+    }
+
+    #[test]
     fn what_is_not_understood_is_an_error() {
         for bad in [
+            "//@ cpu: max/8/3/bti/single",
+            "//@ cpu: max/8/bti",
             "//@ cpu: max/8",
             "//@ cpu: max/eight/3",
             "//@ cpu: max/8/3/many",

@@ -177,7 +177,7 @@ fn plain(tally: &mut Tally, ready: &Ready, chosen: &[&Guest], target: Target) {
             .filter(|guest| {
                 guest.header.targets.contains(&target)
                     && guest.header.profiles.contains(&profile)
-                    && guest.header.variants.contains(&Variant::Plain)
+                    && guest.header.is_built(Variant::Plain)
             })
             .copied()
             .collect();
@@ -192,7 +192,7 @@ fn variants(tally: &mut Tally, ready: &Ready, chosen: &[&Guest], variants: &[Var
     for &variant in variants {
         let wanted: Vec<&Guest> = chosen
             .iter()
-            .filter(|guest| guest.header.variants.contains(&variant))
+            .filter(|guest| guest.header.is_built(variant))
             .copied()
             .collect();
         for wanted in wanted.chunk_by(|a, b| a.package == b.package) {

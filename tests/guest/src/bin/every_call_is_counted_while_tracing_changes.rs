@@ -1,4 +1,4 @@
-//@ cpu: cortex-a53/2/3, cortex-a72/2/2/single, neoverse-n1/4/2/single, neoverse-n1/4/3/single, max/8/2/single, max/8/3/single
+//@ cpu: cortex-a53/2/3, cortex-a72/2/2/single, neoverse-n1/4/2/single, neoverse-n1/4/3/single, max/8/2/single, max/8/3/single/bti
 //@ target: softfloat
 //@ profile: release
 //@ args: 100000

@@ -4,15 +4,15 @@
 //@ profile: release
 //! W^X. A store to the text faults at its executable address; data is not executed, also where only WXN forbids it. The alias
 //! is there between patch_begin and patch_end, maps the text and nothing else, and is gone afterwards on every core, also
-//! on one that has used it.
+//! on one that has used it. An alias of other memory changes nothing: stores succeed, and the error says that nothing has arrived.
 #![no_std]
 #![no_main]
 
 use aarch64_ftrace::insn::Insn;
-use aarch64_ftrace::{AliasError, Filter, Ftrace, Ops, Platform};
+use aarch64_ftrace::{AliasError, Error, Filter, Ftrace, Ops, Platform};
 use core::arch::asm;
 use core::hint::black_box;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use guest::fault::{self, Fault};
 use guest::{raw, take_counts};
 use spin::Mutex;
@@ -30,6 +30,10 @@ struct Watched;
 unsafe impl Platform for Watched {
     fn patch_begin(&self) -> Result<isize, AliasError> {
         let distance = Virt.patch_begin()?;
+        if ELSEWHERE.load(SeqCst) {
+            let literal = place() - size_of::<u64>();
+            return Ok((&raw const MEMORY as isize).wrapping_sub_unsigned(literal));
+        }
         DISTANCE.store(distance as usize, SeqCst);
         if WATCH.load(SeqCst) {
             look(distance);
@@ -65,6 +69,11 @@ static TRACER: Ops = Ops::new(guest::count);
 static DISTANCE: AtomicUsize = AtomicUsize::new(0);
 static WATCH: AtomicBool = AtomicBool::new(false);
 static SEEN: Mutex<[Option<Fault>; 6]> = Mutex::new([None; 6]);
+
+/// Whether the alias is of [`MEMORY`], and not of the text.
+static ELSEWHERE: AtomicBool = AtomicBool::new(false);
+/// Room for the words of a callsite.
+static MEMORY: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
 /// With the address: load, do not store.
 const LOAD: usize = 1;
@@ -217,7 +226,31 @@ fn main() {
         FTRACE.register(&TRACER, &Filter::ALL).is_err()
     );
     gone("after a refusal");
+    ELSEWHERE.store(true, SeqCst);
+    say_lost("off, elsewhere", FTRACE.unregister(&TRACER).err());
+    ELSEWHERE.store(false, SeqCst);
+    call();
     let off = FTRACE.unregister(&TRACER);
     println!("off: {:?}", off.map(|applied| applied.disabled));
     gone("after unregister");
+    ELSEWHERE.store(true, SeqCst);
+    let on = FTRACE.register(&TRACER, &Filter::at(&[at]));
+    say_lost("on, elsewhere", on.err());
+    call();
+}
+
+/// What the stores to the other memory were answered with, and what is left of them in the text.
+fn say_lost(what: &str, error: Option<Error>) {
+    let Some(Error::Patch(error)) = error else {
+        panic!("{what}: {error:?}");
+    };
+    println!(
+        "{what}: at the callsite {}, {:?}, stuck {}; stored: {}; registered: {}, illegal: {:?}",
+        error.at.abs_diff(place()) <= 8,
+        error.why,
+        error.stuck,
+        MEMORY.iter().any(|word| word.swap(0, SeqCst) != 0),
+        TRACER.is_registered(),
+        FTRACE.audit(|_| ()).map(|audit| audit.illegal),
+    );
 }
