@@ -36,6 +36,8 @@ const AFFINITY0: u64 = 0xff;
 type Main = Mutex<Option<fn(usize)>>;
 
 static MAINS: [Main; board::MAX_CORES] = [const { Mutex::new(None) }; board::MAX_CORES];
+/// See [`before_arrival`].
+static BEFORE_ARRIVAL: Mutex<Option<fn()>> = Mutex::new(None);
 
 /// The states of the picture above.
 const OFF: u32 = 0;
@@ -159,6 +161,11 @@ pub fn start_core(core: usize, main: fn(usize)) -> Result<(), StartError> {
             refused(code)
         }
     }
+}
+
+/// What each core that starts from here on runs first, before it counts as arrived: for who wants to see that it is waited for.
+pub fn before_arrival(what: Option<fn()>) {
+    *BEFORE_ARRIVAL.lock() = what;
 }
 
 /// Switches this core off; [`start_core`] brings it back, to `main` and with a fresh stack.
@@ -310,9 +317,13 @@ extern "C" fn virt_start_secondary(core: usize) -> ! {
     crate::gic::init_core();
     crate::pmu::init();
     init();
+    let first = *BEFORE_ARRIVAL.lock();
+    if let Some(first) = first {
+        first();
+    }
+    STATES[core].store(ONLINE, Ordering::Release);
     // From here on it takes the interrupt; who asked earlier is answered now.
     answer();
-    STATES[core].store(ONLINE, Ordering::Release);
     let main = MAINS.get(core).and_then(|main| *main.lock());
     if let Some(main) = main {
         main(core);
