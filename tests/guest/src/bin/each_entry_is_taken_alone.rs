@@ -6,7 +6,8 @@
 #![no_main]
 
 use aarch64_ftrace::{
-    ARGUMENTS_MAX, Count, Cover, Filter, Fregs, GraphOptions, Mode, Ops, Profile, ReturnStack,
+    ARGUMENTS_MAX, Count, Cover, Filter, Fregs, GraphOptions, KernelStack, Mode, Ops, Profile,
+    ReturnStack, StackSlot, StackTracer,
 };
 use core::arch::global_asm;
 use guest::record::{RECORDER, counts, install, sure};
@@ -38,19 +39,27 @@ static COUNT: Count = Count::new();
 static COVER: Cover = Cover::new();
 static PROFILE: Profile = Profile::new();
 static STACK: ReturnStack = ReturnStack::new();
+static BOUNDS: KernelStack = KernelStack::new();
+static SLOTS: [StackSlot; 1] = [const { StackSlot::new() }; 1];
+static DEEPEST: StackTracer = StackTracer::new(&FTRACE, &SLOTS);
 
 #[inline(never)]
 extern "C" fn traced() {
     core::hint::black_box(());
 }
 
+#[inline(never)]
+fn calls() {
+    for _ in 0..CALLS {
+        core::hint::black_box(traced as extern "C" fn())();
+    }
+}
+
 fn calls_under(all: &[&'static Ops]) {
     for ops in all {
         register(ops, &Filter::at(&[traced as *const () as usize]));
     }
-    for _ in 0..CALLS {
-        core::hint::black_box(traced as extern "C" fn())();
-    }
+    calls();
     for ops in all {
         unregister(ops);
     }
@@ -96,4 +105,17 @@ fn main() {
     assert_eq!(FTRACE.place_cover(&COVER, lines), Ok(()));
     calls_under(&[&COVER]);
     println!("covered {:?}", COVER.is_hit(&callsite));
+    deepest();
+}
+
+/// The first call is the deepest; all others find that they are no deeper.
+fn deepest() {
+    assert_eq!(BOUNDS.set_bounds(virt::cores::stack(0)), Ok(()));
+    // SAFETY: the stack that this core runs on.
+    unsafe { FTRACE.switch_kernel_stack(&BOUNDS) };
+    let set = DEEPEST.set(&Filter::at(&[traced as *const () as usize]));
+    assert!(set.is_ok(), "{set:?}");
+    calls();
+    println!("deepest {}", DEEPEST.deepest(0).is_some());
+    assert!(DEEPEST.unset().is_ok());
 }
