@@ -9,18 +9,16 @@ use core::sync::atomic::{AtomicU64, Ordering, fence};
 /// Most functions that are kept of one stack: the innermost.
 pub const STACK_FRAMES: usize = 128;
 
-/// Bits of a mark that are the stack's bytes; those above are the generation.
-const BYTES_BITS: u32 = 48;
-const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
 /// How often somebody who reads looks again at a slot that is being written.
 const READS: usize = 10_000;
 
 /// Memory for the deepest stack of one core.
 #[derive(Debug)]
 pub struct StackSlot {
-    /// How deep, and how often it was forgotten: changed last, and by one exchange.
-    mark: AtomicU64,
-    /// Odd while the words are written.
+    /// How deep; 0 where nothing was seen or it is forgotten. Whoever keeps a stack changes it while the version is odd: who reads it and
+    /// then an even version finds the words of this stack, or of a later one.
+    bytes: AtomicU64,
+    /// Odd while the words are written: one writer at a time.
     version: AtomicU64,
     head: [AtomicU64; size_of::<Head>() / size_of::<u64>()],
     frames: [[AtomicU64; 2]; STACK_FRAMES],
@@ -30,7 +28,6 @@ pub struct StackSlot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Head {
-    generation: u64,
     pub(crate) ip: u64,
     pub(crate) time: u64,
     pub(crate) sp: u64,
@@ -44,7 +41,6 @@ pub(crate) struct Head {
 impl Head {
     const fn words(self) -> [u64; size_of::<Self>() / size_of::<u64>()] {
         [
-            self.generation,
             self.ip,
             self.time,
             self.sp,
@@ -56,9 +52,8 @@ impl Head {
     }
 
     const fn of(words: [u64; size_of::<Self>() / size_of::<u64>()]) -> Self {
-        let [generation, ip, time, sp, low, high, frames, is_cut] = words;
+        let [ip, time, sp, low, high, frames, is_cut] = words;
         Self {
-            generation,
             ip,
             time,
             sp,
@@ -77,7 +72,7 @@ impl StackSlot {
     /// Nothing was seen.
     pub const fn new() -> Self {
         Self {
-            mark: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             version: AtomicU64::new(0),
             head: [const { AtomicU64::new(0) }; size_of::<Head>() / size_of::<u64>()],
             frames: [const { [const { AtomicU64::new(0) }; 2] }; STACK_FRAMES],
@@ -86,25 +81,21 @@ impl StackSlot {
 
     /// The bytes of the deepest stack.
     pub(crate) fn bytes(&self) -> u64 {
-        self.mark.load(Ordering::SeqCst) & BYTES_MASK
+        self.bytes.load(Ordering::SeqCst)
     }
 
     /// Forgets it.
     pub(crate) fn clear(&self) {
-        let next = |mark: u64| Some(((mark >> BYTES_BITS) + 1) << BYTES_BITS);
-        // The closure always has a next mark.
-        let _ = self
-            .mark
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        self.bytes.store(0, Ordering::SeqCst);
     }
 
     /// Makes the area look for what is deeper than this one.
     pub(crate) fn limit(&self, area: &CpuArea) {
         loop {
-            let mark = self.mark.load(Ordering::SeqCst);
-            area.set_stack_deepest(mark & BYTES_MASK);
+            let bytes = self.bytes();
+            area.set_stack_deepest(bytes);
             fence(Ordering::SeqCst);
-            if self.mark.load(Ordering::SeqCst) == mark {
+            if self.bytes() == bytes {
                 return;
             }
         }
@@ -118,66 +109,64 @@ impl StackSlot {
         ip: usize,
         sp: u64,
         stack: &KernelStack,
-        backtrace: impl Fn() -> Option<I>,
+        backtrace: impl FnOnce() -> Option<I>,
     ) -> bool {
-        loop {
-            let mark = self.mark.load(Ordering::SeqCst);
-            if mark & BYTES_MASK >= bytes {
-                return true;
-            }
-            let version = self.version.load(Ordering::Relaxed);
-            let begun = version.is_multiple_of(2)
-                && self
-                    .version
-                    .compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok();
-            if !begun {
-                return false;
-            }
+        let version = self.version.load(Ordering::Relaxed);
+        let begun = version.is_multiple_of(2)
+            && self
+                .version
+                .compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if !begun {
+            return false;
+        }
+        // Looked at by the one writer: nobody but `clear` changes it now.
+        if self.bytes() < bytes {
             // Who reads a word of these finds the version odd, or another one afterwards.
             fence(Ordering::Release);
-            let generation = mark >> BYTES_BITS;
-            let bounds = stack.bounds();
-            let mut head = Head {
-                generation,
-                ip: ip as u64,
-                time: arch::ticks(),
-                sp,
-                low: bounds.start as u64,
-                high: bounds.end as u64,
-                ..Head::default()
-            };
-            for open in backtrace().into_iter().flatten() {
-                let Some([address, record]) = self.frames.get(head.frames as usize) else {
-                    head.is_cut = 1;
-                    break;
-                };
-                address.store(open.address, Ordering::Relaxed);
-                // No record stands at 0: nothing is below a stack's bounds there.
-                record.store(open.record.unwrap_or(0), Ordering::Relaxed);
-                head.frames += 1;
-            }
-            for (word, value) in self.head.iter().zip(head.words()) {
-                word.store(value, Ordering::Relaxed);
-            }
-            self.version.store(version + 2, Ordering::Release);
-            let deeper = generation << BYTES_BITS | bytes & BYTES_MASK;
+            self.write(ip, sp, stack, backtrace());
             // Forgotten meanwhile: this one is the first of what comes now.
-            if self
-                .mark
-                .compare_exchange(mark, deeper, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
-            {
-                return true;
-            }
+            self.bytes.store(bytes, Ordering::SeqCst);
+        }
+        self.version.store(version + 2, Ordering::Release);
+        true
+    }
+
+    fn write<I: Iterator<Item = Return>>(
+        &self,
+        ip: usize,
+        sp: u64,
+        stack: &KernelStack,
+        backtrace: Option<I>,
+    ) {
+        let bounds = stack.bounds();
+        let mut head = Head {
+            ip: ip as u64,
+            time: arch::ticks(),
+            sp,
+            low: bounds.start as u64,
+            high: bounds.end as u64,
+            ..Head::default()
+        };
+        for open in backtrace.into_iter().flatten() {
+            let Some([address, record]) = self.frames.get(head.frames as usize) else {
+                head.is_cut = 1;
+                break;
+            };
+            address.store(open.address, Ordering::Relaxed);
+            // No record stands at 0: nothing is below a stack's bounds there.
+            record.store(open.record.unwrap_or(0), Ordering::Relaxed);
+            head.frames += 1;
+        }
+        for (word, value) in self.head.iter().zip(head.words()) {
+            word.store(value, Ordering::Relaxed);
         }
     }
 
     /// Reads it as a whole. `None` where nothing was seen.
     pub(crate) fn read(&self, frames: &mut Frames) -> Option<Head> {
         for _ in 0..READS {
-            let mark = self.mark.load(Ordering::SeqCst);
-            if mark & BYTES_MASK == 0 {
+            if self.bytes() == 0 {
                 return None;
             }
             let version = self.version.load(Ordering::Acquire);
@@ -195,7 +184,7 @@ impl StackSlot {
             fence(Ordering::Acquire);
             let is_whole =
                 version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
-            if is_whole && head.generation == mark >> BYTES_BITS {
+            if is_whole {
                 return Some(head);
             }
             core::hint::spin_loop();
