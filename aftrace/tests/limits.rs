@@ -9,7 +9,7 @@ use std::rc::Rc;
 use aarch64_ftrace::trace::{FrameKind, NO_CORE, Type, events_head};
 use aftrace::trace::calls::{Calls, Return, Step};
 use aftrace::trace::dump::folded;
-use aftrace::trace::file::Trace;
+use aftrace::trace::file::{NAMED_MAX, Trace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
 use aftrace::trace::symbols::Symbols;
@@ -135,6 +135,19 @@ fn calls_that_returned_keep_their_sum() {
         .map(|leave| leave.own)
         .collect();
     assert_eq!(own, [5, 5 * LATE, end - 5 * (CALLS - LATE) - 10 * LATE]);
+}
+
+#[test]
+fn as_many_damages_are_named_as_the_limit_says() {
+    let frame = bytes(&[]);
+    let mut damaged = frame.clone();
+    for _ in 0..=NAMED_MAX {
+        damaged.push(b'X');
+        damaged.extend(&frame);
+    }
+    let trace = kernel::opened(&damaged);
+    assert_eq!(trace.damage.len(), NAMED_MAX);
+    assert!(trace.unlisted > 0);
 }
 
 #[test]

@@ -287,6 +287,13 @@ fn chrome_and_folded_have_the_reports_durations() {
 
 #[test]
 fn durations_and_names_as_people_write_them() {
+    for (path, short) in [
+        ("a::f::<<X as Y>::Z>", "a::f::<...>"),
+        ("a::f_<u8>::g", "a::f_<...>::g"),
+        ("a::B<c::D>::f", "a::B<...>::f"),
+    ] {
+        assert_eq!(shorten(path), short);
+    }
     let table = [
         (0, "0.000 us"),
         (999, "0.999 us"),

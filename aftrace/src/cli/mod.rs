@@ -55,9 +55,16 @@ fn manual(examples: &[&str]) -> String {
 
 /// The host side of aarch64-ftrace: names for the callsites of a kernel, proof that the tracer is never traced, and the traces
 ///
-/// KERNEL is the ELF file that the linker wrote, with its symbols.
+/// KERNEL is the ELF file that the linker wrote, with its symbols. The first trace:
+///
+///   aftrace record KERNEL --graph 'fs::*' --time 10 -o boot.aft
+///   aftrace report boot.aft
+///   aftrace replay boot.aft -F 'fs::open' -D 3
+///
+/// GLOB is a function's path, with * for any letters and ? for one: 'sched::*', '*::drop'. Quote it, or the shell looks for files.
+/// The options of replay, report, graph and dump are uftrace's: -F, -N, -C, -D, -t, -r, -s. There is no pager: | less.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, verbatim_doc_comment)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Task,

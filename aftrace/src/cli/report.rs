@@ -14,6 +14,7 @@ const EXAMPLES: &[&str] = &[
     "aftrace report trace.aft -s self    # where the time goes",
     "aftrace report before.aft --diff after.aft    # what has changed",
     "aftrace report trace.aft -N 'sched::*' -r 1.5~2.25",
+    "aftrace report trace.aft -s avg",
 ];
 
 /// Add up calls and times of each function
@@ -27,7 +28,7 @@ pub struct Report {
     input: Input,
     #[command(flatten)]
     select: Select,
-    /// The column to sort by, largest first
+    /// The column to sort by, largest first (uftrace's words for them, call, avg, stdv and func, do, too)
     #[arg(short, long, default_value = "total")]
     sort: Key,
     /// Show what this trace has more (+) or less (-), the largest change of TOTAL first

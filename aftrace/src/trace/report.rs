@@ -180,13 +180,17 @@ pub enum Key {
     Total,
     #[value(name = "self")]
     Own,
+    #[value(alias = "call")]
     Calls,
     Min,
     Max,
+    #[value(alias = "avg")]
     Mean,
+    #[value(alias = "stdv")]
     Deviation,
     P50,
     P99,
+    #[value(alias = "func")]
     Name,
 }
 
