@@ -9,7 +9,7 @@ use aftrace::trace::dump::{Omitted, chrome, ctf, fxt, perfetto, trace_dat, uftra
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
 use aftrace::trace::text;
-use kernel::{callsite, event, file, opened};
+use kernel::{callsite, entry, event, file, opened};
 
 /// A recursion so many levels deep, and a value of each.
 fn deep(levels: u64) -> Vec<Event> {
@@ -143,6 +143,55 @@ fn what_a_format_has_no_room_for_is_counted() {
         ("text=function_graph", omitted(0, others, 0)),
     ];
     assert_eq!(left_out(&events), BTreeMap::from(expected));
+}
+
+/// Programs go by the length of the record where no number is told: Linux's arguments stand behind all else of it.
+#[test]
+fn arguments_of_trace_dat_end_their_record() {
+    let argument = |index, value| {
+        let kind = DATA_ARGUMENT;
+        Data { kind, index, value }.event(0, 12)
+    };
+    let mut events = vec![
+        event(Type::Entry, 100, callsite(1), 0),
+        argument(0, 0x1122_3344_5566_7788),
+        argument(1, u64::MAX - 1),
+        event(Type::Entry, 110, callsite(2), 0),
+    ];
+    let written = |events: &[Event]| {
+        let trace = opened(&file(&[events.to_vec()], 100));
+        let (symbols, all) = (Symbols::of_trace(&trace), Filter::default());
+        let (mut dat, scratch) = (Vec::new(), tempfile::tempdir().unwrap());
+        trace_dat::write(&trace, &symbols, &all, scratch.path(), &mut dat).unwrap();
+        dat
+    };
+    let has = |dat: &[u8], part: &[u8]| dat.windows(part.len()).any(|bytes| bytes == part);
+    // Words behind the head, type of the event, task of core 0, function, depth, four bytes for their alignment, arguments.
+    let record = |words: u32, function, depth: u64, arguments: &[u64]| {
+        let mut bytes = words.to_le_bytes().to_vec();
+        bytes.extend(11_u32.to_le_bytes());
+        bytes.extend(1_000_000_u32.to_le_bytes());
+        bytes.extend(entry(function).to_le_bytes());
+        bytes.extend(depth.to_le_bytes());
+        bytes.extend(arguments.iter().flat_map(|value| value.to_le_bytes()));
+        bytes
+    };
+    let dat = written(&events);
+    let both = [0x1122_3344_5566_7788, u64::MAX - 1];
+    // The first of the sub-buffer; the other 160 nanoseconds later.
+    let first = record(10, 1, 0, &both);
+    assert!(has(&dat, &first));
+    assert!(has(
+        &dat,
+        &[first, record(6 | 160 << 5, 2, 1, &[])].concat()
+    ));
+    let told = |dat: &[u8], name: &str, size| {
+        let line = format!("\tfield:unsigned long {name};\toffset:24;\tsize:{size};\tsigned:0;\n");
+        assert!(has(dat, line.as_bytes()), "{line}");
+    };
+    told(&dat, "args[]", 0);
+    events.truncate(3);
+    told(&written(&events), "args[2]", 16);
 }
 
 /// A kernel may name its tasks as it likes, and a file its functions: none of it is taken for lines of the format.

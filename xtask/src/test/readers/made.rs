@@ -63,6 +63,7 @@ pub fn samples(folder: &Path) -> Result<Vec<Sample>> {
         everything.calls.iter().filter(has).count()
     };
     ensure!((0..=8).all(|count| counts(count) > 0) && everything.others == 5);
+    ensure!(everything.calls.iter().any(|call| call.seen.is_some()));
     let unseen = |call: &&Call| call.caller.is_none();
     ensure!(everything.calls.iter().filter(unseen).count() >= 2);
     ensure!(everything.missing.values().sum::<u64>() == 40 && everything.switches.len() == 7);
@@ -222,6 +223,9 @@ fn everything() -> Vec<u8> {
         address(1),
         leave(1340, 2, 30),
         task(1400, 0),
+        // The return of the inner one is lost behind this.
+        enter(1410, 4),
+        enter(1420, 5),
     ];
     let second = [
         event(Type::Function, 900, callsite(1), caller),
@@ -242,13 +246,14 @@ fn everything() -> Vec<u8> {
     let every = |events: &[Event]| with_values(events, |n| (n % 9) as u8, |n| n % 3 > 0);
     let mut bytes = synthetic::file(&[Vec::new(), Vec::new()], 60);
     let mut out = FrameWriter::new(&mut bytes);
+    let late = |seed| Core::new(seed).run(30).events;
+    let resumed = [vec![leave(9000, 4, 9000 - 1410)], late(5)].concat();
     // By each core so many events are lost before the first part, and before the later one.
     let parts = [
-        (0, 15, every(&first), 20, Core::new(5)),
-        (1, 0, every(&second), 5, Core::new(6)),
+        (0, 15, every(&first), 20, every(&resumed)),
+        (1, 0, every(&second), 5, every(&late(6))),
     ];
     for (core, before, early, between, late) in parts {
-        let late = every(&late.run(30).events);
         let end = before + early.len() as u64;
         for (number, lost, events) in [(before, before, early), (end + between, between, late)] {
             let slots: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();

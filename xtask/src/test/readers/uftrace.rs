@@ -219,6 +219,12 @@ fn values(dump: &str) -> Result<Vec<String>> {
         }
         ended.take().map(&mut take);
         if let Some(name) = call("[entry] ") {
+            let depth = line.rsplit_once("depth: ").map(|(_, depth)| depth);
+            ensure!(
+                depth == Some(open.len().to_string().as_str()),
+                "in {} calls: {line}",
+                open.len()
+            );
             open.push((name, Vec::new()));
         } else if let Some(name) = call("[exit ] ") {
             ended = open.pop();
