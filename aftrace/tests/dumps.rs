@@ -5,7 +5,7 @@ mod kernel;
 use std::collections::BTreeMap;
 
 use aarch64_ftrace::trace::{DATA_ARGUMENT, DATA_RESULT, DATA_RETURN_ADDRESS, Data, Event, Type};
-use aftrace::trace::dump::{Omitted, chrome, ctf, fxt, perfetto, trace_dat, uftrace};
+use aftrace::trace::dump::{Omitted, chrome, ctf, folded, fxt, perfetto, trace_dat, uftrace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::symbols::Symbols;
 use aftrace::trace::text;
@@ -80,6 +80,7 @@ const fn omitted(calls: u64, events: u64, values: u64) -> Omitted {
         calls,
         events,
         values,
+        unfinished: 0,
     }
 }
 
@@ -145,6 +146,26 @@ fn what_a_format_has_no_room_for_is_counted() {
     assert_eq!(left_out(&events), BTreeMap::from(expected));
 }
 
+#[test]
+fn calls_that_sums_have_no_time_of_are_counted() {
+    let events = [
+        event(Type::Entry, 100, callsite(1), 0),
+        // Its return is missing, as the one around it returns; the last has not returned.
+        event(Type::Entry, 110, callsite(2), 0),
+        event(Type::Exit, 150, callsite(1), 50),
+        event(Type::Entry, 160, callsite(3), 0),
+    ];
+    let trace = opened(&file(&[events.to_vec()], 100));
+    let (symbols, all) = (Symbols::of_trace(&trace), Filter::default());
+    let (lines, omitted) = folded::lines_counted(&trace, &symbols, &all).unwrap();
+    assert_eq!(lines, ["<fs::Pipe as fs::File>::read 800"]);
+    assert_eq!(omitted.unfinished, 2);
+    assert_eq!(
+        omitted.to_string(),
+        "left out: 2 calls that have not returned, or whose return is missing"
+    );
+}
+
 /// Programs go by the length of the record where no number is told: Linux's arguments stand behind all else of it.
 #[test]
 fn arguments_of_trace_dat_end_their_record() {
@@ -192,6 +213,9 @@ fn arguments_of_trace_dat_end_their_record() {
     told(&dat, "args[]", 0);
     events.truncate(3);
     told(&written(&events), "args[2]", 16);
+    // Of a call whose ENTRY is lost no argument is known.
+    events.push(event(Type::Exit, 200, callsite(4), 180));
+    told(&written(&events), "args[]", 0);
 }
 
 /// A kernel may name its tasks as it likes, and a file its functions: none of it is taken for lines of the format.

@@ -56,16 +56,19 @@ impl Dump {
             mention(&self.input.trace, omitted);
         } else if self.format.folded {
             let mut out = stdout();
-            for line in dump::folded::lines(&trace, &symbols, &filter)? {
+            let (lines, omitted) = dump::folded::lines_counted(&trace, &symbols, &filter)?;
+            for line in lines {
                 writeln!(out, "{line}")?;
             }
             out.flush()?;
+            mention(&self.input.trace, omitted);
         } else if let Some(path) = &self.format.flamegraph {
-            let lines = dump::folded::lines(&trace, &symbols, &filter)?;
+            let (lines, omitted) = dump::folded::lines_counted(&trace, &symbols, &filter)?;
             files::is_free(path, &[input])?;
             let (title, mut svg) = (input.display().to_string(), Vec::new());
             dump::folded::flame_graph(&lines, &title, &mut svg).map_err(at(path))?;
             fs::write(path, svg).map_err(files::writing(path))?;
+            mention(path, omitted);
         } else if let Some(path) = &self.format.trace_dat {
             whole(path, input, |directory, out| {
                 dump::trace_dat::write(&trace, &symbols, &filter, directory, out)
@@ -182,7 +185,7 @@ struct Format {
     chrome: bool,
     /// Folded stacks with nanoseconds, for flame graph programs and speedscope
     ///
-    /// Sums of each path of calls: no single call.
+    /// Sums of each path of calls that returned: no single call.
     #[arg(long)]
     folded: bool,
     /// A flame graph

@@ -189,3 +189,39 @@ fn a_glob_that_no_name_matches_is_said_beside_what_is_shown() {
         }
     }
 }
+
+/// Each format that `dump` writes to a file or folder: refused names leave nothing behind, and are taken where that is asked for.
+#[test]
+fn no_dump_has_the_names_of_another_build() {
+    let folder = tempfile::tempdir().expect("a folder");
+    inputs(folder.path());
+    let before = standing(folder.path());
+    let formats = [
+        "--perfetto",
+        "--fxt",
+        "--trace-dat",
+        "--flamegraph",
+        "--ctf",
+        "--uftrace",
+    ];
+    let run = |format: &str, more: &[&str]| {
+        let name = format!("out{format}");
+        let arguments = ["dump", "x.aft", "--elf", "other", format, &name];
+        let arguments = [&arguments, more].concat();
+        let output = aftrace(&[PROGRAM], &arguments, folder.path()).output();
+        let output = output.expect("it runs");
+        let says = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), says, folder.path().join(name))
+    };
+    for format in formats {
+        let (code, says, path) = run(format, &[]);
+        assert_eq!(code, Some(2), "{format}: {says}");
+        assert!(says.contains("--any-build"), "{format}: {says}");
+        assert!(!path.exists() && standing(folder.path()) == before);
+    }
+    for format in formats {
+        let (code, says, path) = run(format, &["--any-build"]);
+        assert_eq!((code, says.as_str()), (Some(0), ""), "{format}");
+        assert!(path.exists(), "{format}");
+    }
+}

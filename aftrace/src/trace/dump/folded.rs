@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::Omitted;
 use crate::trace::file::Trace;
 use crate::trace::filter::Filter;
 use crate::trace::paths::{Paths, ROOT, Spent};
@@ -18,8 +19,25 @@ const NAMES_MAX: usize = 1 << 22;
 /// # Errors
 /// Those of the file.
 pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Vec<String>> {
+    Ok(lines_counted(trace, symbols, filter)?.0)
+}
+
+/// As [`lines`], and what is in none of them: calls that have not returned, or whose return is missing.
+///
+/// # Errors
+/// Those of the file.
+pub fn lines_counted(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+) -> io::Result<(Vec<String>, Omitted)> {
     let paths = Paths::new(trace, symbols, filter)?;
     let mut found = BTreeMap::<String, u64>::new();
+    let unfinished = paths.nodes().iter().map(|node| node.spent.unfinished);
+    let omitted = Omitted {
+        unfinished: unfinished.sum(),
+        ..Omitted::default()
+    };
     for (path, spent) in listed(&paths).into_iter().enumerate().skip(1) {
         let Spent {
             calls, timed, own, ..
@@ -37,10 +55,9 @@ pub fn lines(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Ve
             *sum = sum.saturating_add(value);
         }
     }
-    Ok(found
-        .into_iter()
-        .map(|(path, value)| format!("{path} {value}"))
-        .collect())
+    let lines = found.into_iter();
+    let lines = lines.map(|(path, value)| format!("{path} {value}"));
+    Ok((lines.collect(), omitted))
 }
 
 /// What each path's line says: its own, and what was spent on those below it that have none.

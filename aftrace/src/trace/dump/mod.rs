@@ -26,6 +26,8 @@ pub struct Omitted {
     pub events: u64,
     /// Arguments and results of calls.
     pub values: u64,
+    /// Calls without a time, where only times are shown.
+    pub unfinished: u64,
 }
 
 impl fmt::Display for Omitted {
@@ -40,6 +42,10 @@ impl fmt::Display for Omitted {
                 self.values,
                 "arguments and results that the format has no room for",
             ),
+            (
+                self.unfinished,
+                "calls that have not returned, or whose return is missing",
+            ),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0);
         let parts: Vec<_> = parts
@@ -52,8 +58,8 @@ impl fmt::Display for Omitted {
 impl Omitted {
     /// Whether there is nothing to tell.
     #[must_use]
-    pub const fn is_none(&self) -> bool {
-        self.calls == 0 && self.events == 0 && self.values == 0
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -86,7 +92,7 @@ fn marks_knowing<F: FnMut(Mark) -> io::Result<()>>(
     Ok(Omitted {
         calls: rest.left_out,
         events,
-        values: 0,
+        ..Omitted::default()
     })
 }
 
