@@ -130,6 +130,8 @@ mod tests {
                 "core::slice::<impl [T]>::len",
             ),
             ("<a::B", "<a::B"),
+            ("a::f::<a::B>::g", "a::f::<a::B>::g"),
+            ("<a::B> for c", "<a::B> for c"),
         ];
         for (printed, expected) in table {
             assert_eq!(unwrap_inherent(printed), expected);

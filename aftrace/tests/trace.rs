@@ -286,6 +286,20 @@ fn chrome_and_folded_have_the_reports_durations() {
 }
 
 #[test]
+fn a_function_ends_where_it_ends() {
+    let trace = opened(&two_cores().0);
+    let symbols = Symbols::of_trace(&trace);
+    let last = FUNCTIONS.len() - 1;
+    let end = entry(last) + 0x100;
+    assert_eq!(symbols.name(end as u32 - 4), FUNCTIONS[last]);
+    assert_eq!(symbols.name(end as u32), format!("{end:#x}"));
+    // A parent is behind the call.
+    assert_eq!(symbols.shown_caller(end as u32), FUNCTIONS[last]);
+    assert_eq!(symbols.shown_caller(RETURN as u32), "return_to_handler");
+    assert!(symbols.is_tail(RETURN as u32 + 63) && !symbols.is_tail(RETURN as u32 + 64));
+}
+
+#[test]
 fn durations_and_names_as_people_write_them() {
     for (path, short) in [
         ("a::f::<<X as Y>::Z>", "a::f::<...>"),
