@@ -3,11 +3,62 @@
 mod kernel;
 mod verbs;
 
-use aarch64_ftrace::trace::FrameKind;
+use aarch64_ftrace::trace::{FrameKind, crc32};
 use verbs::{
-    EARLY, END, Made, OUTPUT, Part, SECOND_HEADER, VERBS, aftrace, batch, part, whole, without,
-    written,
+    COUNTS, EARLY, END, Made, OUTPUT, Part, SECOND_HEADER, VERBS, aftrace, batch, part, whole,
+    without, written,
 };
+
+/// The whole trace with these bytes in its one header, whose CRCs fit.
+fn with_header(at: usize, bytes: &[u8]) -> Vec<Part> {
+    let mut parts = without(&[SECOND_HEADER]);
+    let header = &mut parts[0].payload;
+    header[at..at + bytes.len()].copy_from_slice(bytes);
+    let crc = crc32(&header[..252]);
+    header[252..].copy_from_slice(&crc.to_le_bytes());
+    parts
+}
+
+/// Newer minor versions only add: what is added is passed over, and all else is shown as before.
+#[test]
+fn what_a_newer_minor_version_adds_is_passed_over() {
+    let plain = written(&without(&[SECOND_HEADER])).0;
+    let mut parts = with_header(22, &[9, 0]);
+    for at in [END, COUNTS] {
+        parts[at - 1].payload.extend([7; 8]);
+    }
+    let (newer, offsets) = written(&parts);
+    let show = |bytes: &[u8]| {
+        let replay = aftrace(&["replay"], bytes);
+        let report = aftrace(&["report"], bytes);
+        assert_eq!(
+            (replay.code, report.code),
+            (Some(0), Some(0)),
+            "{}",
+            replay.says
+        );
+        (replay.shown, report.shown)
+    };
+    assert_eq!(show(&newer), show(&plain));
+    // A frame of a kind that nobody knows, whose CRC fits.
+    let mut strange = newer.clone();
+    let last = offsets[parts.len() - 1];
+    let mut unknown = newer[last..].to_vec();
+    unknown[4] = 77;
+    let refit = |frame: &mut [u8]| {
+        let summed = [&frame[..16], &frame[24..]].concat();
+        frame[16..20].copy_from_slice(&crc32(&summed).to_le_bytes());
+    };
+    refit(&mut unknown);
+    let mut end = newer[last..].to_vec();
+    end[12] += 1;
+    refit(&mut end);
+    strange.truncate(last);
+    strange.extend(unknown.iter().chain(&end));
+    assert_eq!(show(&strange), show(&plain));
+    let told = String::from_utf8(aftrace(&["info"], &strange).shown).expect("text");
+    assert!(told.contains("1 of them of unknown kinds"), "{told}");
+}
 
 /// What is no trace at all, and what is said of it.
 #[test]
@@ -16,7 +67,15 @@ fn files_that_are_no_trace() {
     let no_header = written(&without(&[0, SECOND_HEADER])).0;
     let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
     elf.resize(8000, 0);
-    let rows: [(&str, &[u8], &str); 7] = [
+    let next_major = written(&with_header(20, &[2, 0])).0;
+    let no_text = written(&with_header(56, &[0; 8])).0;
+    let rows: [(&str, &[u8], &str); 9] = [
+        (
+            "another major version",
+            &next_major,
+            "version 2.0; this reader knows 1.x. Read it with the aftrace of",
+        ),
+        ("no text", &no_text, "the header has 0x0 at offset 56"),
         ("empty", &[], "0 bytes and no frame of a trace"),
         (
             "text",

@@ -13,7 +13,7 @@ use super::play::{Cursor, Events};
 use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
 use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, Event, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES,
-    Header, Type,
+    Header, HeaderError, Type,
 };
 
 /// Bytes of events that are held for all cores together, however many a file names.
@@ -47,6 +47,11 @@ pub enum TraceError {
         "no HEADER frame with a right CRC, so addresses and times mean nothing: was the recording cut off at its beginning?"
     )]
     NoHeader,
+    /// The first HEADER says what this reader cannot read: another version of the format, fields that cannot be.
+    #[error(
+        "the HEADER frame cannot be read: {0}. Read it with the aftrace of the kernel's own release"
+    )]
+    Header(HeaderError),
 }
 
 /// Where events of a core stand in the file.
@@ -136,7 +141,7 @@ impl Trace {
     /// # Errors
     /// [`TraceError`].
     pub fn index(file: File, progress: Progress) -> Result<Self, TraceError> {
-        let mut header = None;
+        let mut header = Err(TraceError::NoHeader);
         let mut trace = Self {
             file: file.try_clone()?,
             progress,
@@ -191,7 +196,7 @@ impl Trace {
             return Err(TraceError::NoFrame { bytes: trace.bytes });
         }
         (trace.progress)(trace.bytes, trace.bytes);
-        trace.header = header.ok_or(TraceError::NoHeader)?;
+        trace.header = header?;
         Ok(trace)
     }
 
@@ -201,15 +206,20 @@ impl Trace {
         core: u16,
         offset: u64,
         payload: &[u8],
-        header: &mut Option<Header>,
+        header: &mut Result<Header, TraceError>,
     ) -> Option<()> {
         match kind {
             FrameKind::Header => {
                 let bytes: &[u8; HEADER_BYTES] = payload.get(..HEADER_BYTES)?.try_into().ok()?;
-                let found = Header::from_bytes(bytes).ok()?;
-                match header {
-                    Some(first) => self.other_headers += u64::from(*first != found),
-                    None => *header = Some(found),
+                match (Header::from_bytes(bytes), &mut *header) {
+                    (Ok(found), Ok(first)) => self.other_headers += u64::from(*first != found),
+                    (Ok(found), Err(_)) => *header = Ok(found),
+                    (Err(error), found) => {
+                        if matches!(found, Err(TraceError::NoHeader)) {
+                            *found = Err(TraceError::Header(error));
+                        }
+                        return None;
+                    }
                 }
             }
             FrameKind::Events => {
