@@ -7,7 +7,7 @@
 use crate::reader::{Item, Reader};
 use crate::ring::{Control, Counts, Mode, Slot};
 use crate::sync::watch;
-use crate::trace::{EVENT_BYTES, Event, Type};
+use crate::trace::{DATA_RESULT, Data, EVENT_BYTES, Event, Type};
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
 use loom::thread;
@@ -297,6 +297,31 @@ fn without_a_lap_in_the_first_word_the_second_may_be_newer() {
 #[should_panic(expected = "torn")]
 fn without_a_lap_in_the_second_word_the_first_may_be_newer() {
     believing(|event, position| only(0, event, position));
+}
+
+/// An event and what belongs to it are reserved as one.
+#[test]
+fn two_writers_of_several_slots_have_their_own() {
+    let memory = Memory::new(4);
+    loom::model(move || {
+        let ring = memory.ring(Mode::Overwrite);
+        let start = ring.head();
+        let write = move || {
+            let data = Data {
+                kind: DATA_RESULT,
+                index: 0,
+                value: 7,
+            };
+            ring.write_with(Type::Function, 1, 8, 0, &[data]);
+        };
+        let other = thread::spawn(write);
+        write();
+        other.join().unwrap();
+        assert_eq!(ring.head() - start, 4 * EVENT_BYTES);
+        for position in (start..ring.head()).step_by(EVENT_BYTES as usize) {
+            assert!(ring.read(position).is_ok(), "each slot is written");
+        }
+    });
 }
 
 /// Reserves as a load and an add that somebody may come between.
