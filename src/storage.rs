@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// `N` values in a `static`, for what takes a `&'static mut` slice: [`crate::ReturnStack::set_frames`],
-/// [`crate::Profile::install`], [`crate::Count::install`], [`crate::Cover::install`].
+/// [`crate::Ftrace::place_profile`], [`crate::Ftrace::place_count`], [`crate::Ftrace::place_cover`].
 ///
 /// ```
 /// use aarch64_ftrace::{ReturnFrame, ReturnStack, Storage};

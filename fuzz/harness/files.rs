@@ -163,9 +163,9 @@ fn convert(trace: &Trace, filter: &Filter) -> io::Result<()> {
         added::write_profile(trace, &symbols, filter, Key::Total, &mut out),
         added::write_coverage(trace, &symbols, filter, &mut out),
     ] {
-        // Without any there is nothing to show, which is said.
+        // Without any, or none that is chosen, there is nothing to show, which is said.
         match shown {
-            Ok(()) | Err(AddedError::None(..)) => {}
+            Ok(()) | Err(AddedError::None(..) | AddedError::Nothing(_)) => {}
             Err(error) => panic!("{error}"),
         }
     }

@@ -119,7 +119,7 @@ impl fmt::Display for RecordError {
             Self::NoSuchCore { core, cores } => {
                 write!(
                     f,
-                    "no ring for core {core}: the recorder was given {cores} cores"
+                    "no ring for core {core}: the recorder was installed with `cores: {cores}`"
                 )
             }
         }

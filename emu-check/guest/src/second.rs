@@ -20,7 +20,9 @@ pub fn begins(_: usize) {
     }
     virt::irq::masked(|| {
         // No `spin_loop`: that is an ISB.
-        while !GO.load(Ordering::Acquire) {}
+        while !GO.load(Ordering::Acquire) {
+            core::hint::black_box(());
+        }
         match MAINTAIN.load(Ordering::Relaxed) {
             0 => drop(core::hint::black_box(victim(3))),
             at => maintain(at),

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::trace::{brief, function};
-use super::wrong::{refused, usage};
+use super::wrong::{refused, some_exist, usage};
 use crate::format::{self, Align, Table};
 use crate::sched;
 use crate::tracing::graph::{self, Line, Shape};
@@ -41,6 +41,8 @@ pub fn graph(arguments: &[&str]) -> Answer {
                 Some(_) => return Err("over takes one number of microseconds".to_string()),
             };
             let from = from.unwrap_or_default();
+            some_exist(patterns)?;
+            some_exist(from)?;
             let applied = tracing::graph(patterns, from, minimum)
                 .map_err(|error| refused("graph", &[patterns, from].concat(), error))?;
             println!("  {applied}");

@@ -113,6 +113,16 @@ pub fn no_match(patterns: &[&str]) -> String {
     format!("no function is called {nothing}: {hint}; nothing was changed")
 }
 
+/// Refuses patterns none of which is a function's, before anything is changed.
+pub fn some_exist(patterns: &[&str]) -> Result<(), String> {
+    let exists = |pattern: &&str| is_any(pattern.trim_start_matches('!'));
+    if patterns.is_empty() || patterns.iter().any(exists) {
+        Ok(())
+    } else {
+        Err(no_match(patterns))
+    }
+}
+
 /// Whether some function has such a name.
 fn is_any(pattern: &str) -> bool {
     FTRACE.callsites().any(|callsite| {

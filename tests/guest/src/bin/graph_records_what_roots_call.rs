@@ -207,6 +207,8 @@ fn main() {
     register(graph, &Filter::at(&some));
     println!("roots that are not");
     cases();
+    // `root` has the mark alone: its entry finds no area.
+    without_area(|| root(0));
     register(&BESIDE, &Filter::at(&every));
     println!("beside another tracer");
     cases();

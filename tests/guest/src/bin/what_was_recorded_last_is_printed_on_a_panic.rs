@@ -3,11 +3,12 @@
 //@ profile: release
 //@ exit: 101
 //! The flight recorder on the panic path: the last events of both cores, merged in order of time, with names; what happens
-//! while they are printed is counted and not recorded.
+//! while they are printed is counted and not recorded. The kernel panics in a tracer, inside a change of tracing, with the
+//! tracer's lock taken: a dump that wanted it would have no names. There is no allocator here.
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::{CpuArea, Filter, Mode};
+use aarch64_ftrace::{CpuArea, Filter, Fregs, Mode, Ops};
 use core::fmt::{self, Write};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -35,6 +36,16 @@ fn second(n: u64) -> u64 {
 #[inline(never)]
 fn while_printing() {
     black_box(());
+}
+
+/// Called by the first change of tracing that takes it in, at its end: it is on the platform's part in that.
+static PANICS: Ops = Ops::new(panics);
+
+aarch64_ftrace::notrace! {
+    extern "C" fn panics(_: usize, _: usize, _: &Ops, _: &mut Fregs) {
+        println!("a change inside a change: {:?}", FTRACE.unregister(&PANICS).err());
+        panic!("the end");
+    }
 }
 
 fn wait(turn: u32) {
@@ -132,5 +143,8 @@ fn main() {
     }
     first(9);
     println!("recording is on: {}", RECORDER.is_on());
-    panic!("the end");
+    // The platform's part in each change, behind the stores.
+    let synchronizes = virt::cores::synchronize as *const () as usize;
+    register(&PANICS, &Filter::at(&[synchronizes]));
+    println!("nobody panicked");
 }
