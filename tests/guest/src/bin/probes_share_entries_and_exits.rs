@@ -73,8 +73,8 @@ aarch64_ftrace::notrace! {
 
         fn exit(&self, _: usize, _: usize, _: &mut Fregs, _: &[u64; PROBE_WORDS]) {
             println!("  at its exit");
-            // SAFETY: as above.
-            unsafe { unwind::print(4) };
+            // SAFETY: as above; then the callers' of its caller, up to main's. One record too many would come before that.
+            unsafe { unwind::print(5) };
             black_box(());
         }
     }
