@@ -2,6 +2,7 @@
 //@ smp: 2
 //@ profile: release
 //@ exit: 101
+//@ emu-check: ends inside a change, before the other core has synchronised
 //! The flight recorder on the panic path: the last events of both cores, merged in order of time, with names; what happens
 //! while they are printed is counted and not recorded. The kernel panics in a tracer, inside a change of tracing, with the
 //! tracer's lock taken: a dump that wanted it would have no names. There is no allocator here.
