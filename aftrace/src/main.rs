@@ -1,9 +1,17 @@
 //! The host command. What it does is in the library; its arguments, its output and its exit codes are in `cli`.
 #![forbid(unsafe_code)]
 
+/// As `eprintln!`, but for that a standard error which nobody reads any more ends nothing.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod cli;
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -23,7 +31,6 @@ fn main() -> ExitCode {
         }
         _ => "",
     };
-    // Nobody may read this, either.
-    let _ = writeln!(io::stderr(), "aftrace: {error}{way_out}");
+    note!("aftrace: {error}{way_out}");
     ExitCode::from(cli::FAILED)
 }

@@ -334,10 +334,9 @@ fn real<'a>(
 ) -> Option<Job<'a>> {
     let name = format!("{NAME}: {} {}", kernel.name, kernel.profile);
     let header = guest.map_or_else(Header::default, |guest| guest.header.clone());
-    let dev = kernel.profile == Profile::Dev;
-    let chosen = !dev || long || IN_DEV.contains(&kernel.name.as_str());
+    let beyond = kernel.profile == Profile::Dev && !IN_DEV.contains(&kernel.name.as_str());
     // Not booted like this anywhere.
-    if dev && !IN_DEV.contains(&kernel.name.as_str()) && !header.profiles.contains(&Profile::Dev) {
+    if beyond && !header.profiles.contains(&Profile::Dev) {
         return None;
     }
     let why = if let Some(why) = &header.unjudged {
@@ -346,7 +345,7 @@ fn real<'a>(
         Some("is about a variant of the build; here the plain ones are judged")
     } else if !header.targets.contains(&Target::Softfloat) {
         Some("is about a target with floats; here the one without is judged")
-    } else if !chosen {
+    } else if beyond && !long {
         Some("not optimised, it is judged with --long alone")
     } else {
         None

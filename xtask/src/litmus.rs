@@ -7,9 +7,8 @@ mod file;
 mod herd;
 
 use std::fs;
-use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -51,17 +50,24 @@ pub fn check(tally: &mut Tally, only: Option<&str>) {
             return tally.skip(format!("{} litmus tests", tests.len()), why);
         }
     };
-    let mut passed = 0;
-    for (test, judged) in tests.iter().zip(judge_all(&herd, &tests)) {
-        match judged {
-            Ok(()) => passed += 1,
-            Err(error) => {
-                say(format!("{}: {error:#}", test.name));
-                tally.fail(format!("litmus {}", test.name));
+    let passed = AtomicUsize::new(0);
+    // herd7 has one thread, so two of it run.
+    let halves = tests.split_at(tests.len() / 2);
+    tally.lanes(&[halves.0, halves.1], |tally, half| {
+        for test in *half {
+            match judge(&herd, test) {
+                Ok(()) => {
+                    passed.fetch_add(1, Ordering::Relaxed);
+                    tally.pass(1);
+                }
+                Err(error) => {
+                    say(format!("{}: {error:#}", test.name));
+                    tally.fail(format!("litmus {}", test.name));
+                }
             }
         }
-    }
-    tally.pass(passed);
+    });
+    let passed = passed.into_inner();
     let twins = tests.iter().filter(|test| !test.twin_of.is_empty()).count();
     say(format!(
         "{passed} of {} as expected, {twins} of them broken twins; herd7 {} ({})",
@@ -105,22 +111,6 @@ fn read(only: Option<&str>) -> Result<Vec<Litmus>> {
         bail!("no such test in {}", folder.display());
     }
     Ok(tests)
-}
-
-/// One result for each test, in their order: herd7 has one thread, so two of it run.
-fn judge_all(herd: &Herd, tests: &[Litmus]) -> Vec<Result<()>> {
-    let half = |tests: &[Litmus]| -> Vec<_> {
-        let judged = tests.iter().map(|test| judge(herd, test));
-        judged.collect()
-    };
-    let (before, behind) = tests.split_at(tests.len() / 2);
-    thread::scope(|scope| {
-        let other = scope.spawn(|| half(before));
-        let mut judged = half(behind);
-        let first = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-        judged.splice(0..0, first);
-        judged
-    })
 }
 
 fn judge(herd: &Herd, test: &Litmus) -> Result<()> {

@@ -49,11 +49,11 @@ impl Dump {
             _ => Writes::Files,
         };
         let (trace, symbols) = self.input.open(writes)?;
-        let filter = self.select.checked(&self.input.trace, &trace, &symbols)?;
         let input = &self.input.trace;
+        let filter = self.select.checked(input, &trace, &symbols)?;
         if self.format.chrome {
             let omitted = dump::chrome::write(&trace, &symbols, &filter, stdout())?;
-            mention(&self.input.trace, omitted);
+            mention(input, omitted);
         } else if self.format.folded {
             let mut out = stdout();
             let (lines, omitted) = dump::folded::lines_counted(&trace, &symbols, &filter)?;
@@ -61,7 +61,7 @@ impl Dump {
                 writeln!(out, "{line}")?;
             }
             out.flush()?;
-            mention(&self.input.trace, omitted);
+            mention(input, omitted);
         } else if let Some(path) = &self.format.flamegraph {
             let (lines, omitted) = dump::folded::lines_counted(&trace, &symbols, &filter)?;
             files::is_free(path, &[input])?;
@@ -94,7 +94,7 @@ impl Dump {
                 Some(Tracer::Function) => text::function(&trace, &symbols, &filter, stdout())?,
                 _ => text::function_graph(&trace, &symbols, &filter, stdout())?,
             };
-            mention(&self.input.trace, omitted);
+            mention(input, omitted);
         }
         Ok(self.input.verdict(&trace))
     }

@@ -1,13 +1,5 @@
 //! The verbs, each in its file: its arguments, its output, its exit code.
 
-/// As `eprintln!`, but for that a standard error which nobody reads any more ends nothing.
-macro_rules! note {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
-}
-
 mod attach;
 mod check;
 mod completions;
