@@ -17,6 +17,7 @@ mod tasks;
 mod trigger;
 
 pub use boot::Booted;
+pub use dump::dump_on_panic;
 pub use error::RecordError;
 pub use memory::{RecordMemory, Sizes};
 pub use persistent::Persistent;
@@ -61,6 +62,12 @@ pub struct Recorder {
 
 /// Some recorder has memory: a core has one ring that recorders write to, so there is one recorder.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+static OWNER: spin::Once<&'static Recorder> = spin::Once::new();
+
+/// The recorder that has this kernel's memory.
+fn owner() -> Option<&'static Recorder> {
+    OWNER.get().copied()
+}
 
 /// What [`Recorder::install`] made. Never changes.
 struct Installed {
@@ -155,6 +162,7 @@ impl Recorder {
             }
         };
         self.begin(region, sizes.mode);
+        OWNER.call_once(|| self);
         Ok(())
     }
 

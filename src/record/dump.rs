@@ -9,6 +9,25 @@ use core::fmt::{self, Write};
 const MERGED: usize = 32;
 const MICROSECONDS: u64 = 1_000_000;
 
+/// [`Recorder::dump_on_panic`] of the recorder that has this kernel's memory, whichever it is: for a panic handler that
+/// knows of no recorder.
+///
+/// # Errors
+/// Those of `out`. A kernel without a recorder that has memory says so in words.
+///
+/// # Context
+/// As [`Recorder::dump_on_panic`].
+pub fn dump_on_panic(out: &mut dyn Write, count: usize) -> fmt::Result {
+    match super::owner() {
+        Some(recorder) => recorder.dump_on_panic(out, count),
+        None => nothing(out),
+    }
+}
+
+fn nothing(out: &mut dyn Write) -> fmt::Result {
+    writeln!(out, "ftrace: nothing recorded: the recorder has no memory")
+}
+
 impl Recorder {
     /// Prints the last `count` events of every core, the cores' events merged by time, with the names of functions; DATA slots
     /// count as events. Recording is switched off first, and stays off: what is shown does not run away from under it.
@@ -23,7 +42,7 @@ impl Recorder {
     /// cores may go on.
     pub fn dump_on_panic(&'static self, out: &mut dyn Write, count: usize) -> fmt::Result {
         let Ok(header) = self.header() else {
-            return writeln!(out, "ftrace: nothing recorded: the recorder has no memory");
+            return nothing(out);
         };
         self.set_on(false);
         let cores = header.cpus as usize;

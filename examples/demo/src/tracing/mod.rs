@@ -79,7 +79,7 @@ pub fn start_recorder() -> Result<(), RecordError> {
         RECORDER.install(memory, RING)?;
     }
     virt::on_panic(|out| {
-        let _ = RECORDER.dump_on_panic(out, LAST_EVENTS);
+        let _ = aarch64_ftrace::dump_on_panic(out, LAST_EVENTS);
     });
     Ok(())
 }

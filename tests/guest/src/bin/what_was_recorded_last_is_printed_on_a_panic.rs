@@ -110,7 +110,7 @@ fn last_words(out: &mut dyn Write) {
         len: 0,
         before: [0; 14],
     };
-    if RECORDER.dump_on_panic(&mut out, 5).is_err() {
+    if aarch64_ftrace::dump_on_panic(&mut out, 5).is_err() {
         println!("not printed");
     }
     let counts = sure(RECORDER.counts(0));
