@@ -93,7 +93,8 @@ impl Shape {
             0 => (slots * EVENT_BYTES) << BYTES_SHIFT | arguments,
             _ => 0,
         };
-        // Before the entry, so that who finds that zero finds this.
+        // Before the entry. A call that finds that zero and yet the old minimum, as nothing orders the two, leaves an EXIT alone
+        // although it was short: one of the calls that are under way meanwhile.
         self.minimum.store(options.minimum, Ordering::Relaxed);
         self.entry.store(entry, Ordering::Relaxed);
         let exit = (1 + u64::from(options.result)) * EVENT_BYTES;

@@ -8,6 +8,7 @@ use crate::ring::Mode;
 use crate::trace::{HeaderError, RING_BYTES_MAX, RegionError, TEXT_BYTES_MAX, control_crc, crc32};
 use core::ops::Range;
 use std::boxed::Box;
+use std::string::String;
 use std::vec::Vec;
 
 const TEXT: Range<usize> = 0x4020_0000..0x4030_0000;
@@ -80,6 +81,12 @@ fn bad_memory_is_refused_and_good_memory_taken_afterwards() {
     let before_init = recorder().install(memory(BYTES), GOOD);
     let expected = RecordError::Ftrace(Error::NotInitialised);
     assert_eq!(before_init, Err(expected));
+    let last_words = || {
+        let mut out = String::new();
+        crate::dump_on_panic(&mut out, 1).map(|()| out)
+    };
+    let nothing = "ftrace: nothing recorded: the recorder has no memory\n";
+    assert_eq!(last_words().as_deref(), Ok(nothing));
 
     let first = recorder();
     let text = TEXT.start..TEXT.start + TEXT_BYTES_MAX as usize;
@@ -95,6 +102,9 @@ fn bad_memory_is_refused_and_good_memory_taken_afterwards() {
         assert!(view.bytes() == before, "the memory was written to");
     }
     assert_eq!(first.header(), Ok(&header));
+    let mut out = String::new();
+    first.dump_on_panic(&mut out, 1).expect("a string has room");
+    assert_eq!(last_words(), Ok(out), "the recorder that has the memory");
 }
 
 /// The bytes of a good region with some of them changed, as found after a reset.
