@@ -7,10 +7,17 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::trace::uart::{Demultiplexer, Output};
 
 /// QEMU ends itself on the terminal's Ctrl-C; one that does not is ended after this.
 const GRACE: Duration = Duration::from_secs(2);
+/// While it says nothing, so often is looked whether it has ended: a process that it has started may hold its console open.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
 
 /// The command that boots `kernel` on QEMU's virt machine; `more` follows, and so overrides what stands before it. The console is
 /// this terminal: Ctrl-C ends QEMU, Ctrl-A C changes to its monitor.
@@ -68,6 +75,7 @@ impl Machine {
     ) -> io::Result<ExitStatus> {
         let mut demultiplexer = Demultiplexer::new();
         let mut buffer = vec![0; 1 << 16];
+        let mut left = None;
         let mut result = Ok(());
         while result.is_ok() {
             let mut out = |output| {
@@ -75,7 +83,7 @@ impl Machine {
                     result = each(output);
                 }
             };
-            match self.stdout.read(&mut buffer) {
+            match self.read(&mut buffer, &mut left) {
                 Ok(0) => {
                     demultiplexer.end(&mut out);
                     break;
@@ -90,6 +98,27 @@ impl Machine {
         }
         let status = held(&self.child).wait()?;
         result.map(|()| status)
+    }
+
+    /// What it says next; 0 bytes when there is no more. `left` is what it had said and nobody had read when it had ended: who else
+    /// writes there may go on for ever.
+    fn read(&mut self, buffer: &mut [u8], left: &mut Option<u64>) -> io::Result<usize> {
+        loop {
+            if left.is_none() && held(&self.child).try_wait()?.is_some() {
+                *left = Some(rustix::io::ioctl_fionread(&self.stdout)?);
+            }
+            if let Some(left) = left {
+                let most =
+                    usize::try_from(*left).map_or(buffer.len(), |left| left.min(buffer.len()));
+                let length = self.stdout.read(&mut buffer[..most])?;
+                *left -= length as u64;
+                return Ok(length);
+            }
+            let mut says = [PollFd::new(&self.stdout, PollFlags::IN)];
+            if poll(&mut says, Some(&LOOK))? > 0 {
+                return self.stdout.read(buffer);
+            }
+        }
     }
 }
 

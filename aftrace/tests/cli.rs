@@ -202,3 +202,38 @@ fn ctrl_c_exits_with_130_however_fast_qemu_ends() {
     }
     assert_eq!(codes, [Some(130); 50]);
 }
+
+/// In QEMU's place, a script with a process in the background that keeps the console open, in silence or not, as long as the
+/// command runs.
+#[test]
+fn run_ends_with_qemu_whoever_else_holds_its_console() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|_| {});
+    let [qemu, begun, waited] =
+        ["qemu", "begun", "waited"].map(|name| directory.0.path().join(name));
+    let last = format!("{}last\n", "x\n".repeat(20_000));
+    for (background, most, wanted) in [
+        ("sleep 0.1", 600, last.as_str()),
+        ("echo flood", 500_000, ""),
+    ] {
+        let script = format!(
+            "#!/bin/sh\n\
+             held() {{ n=0; touch {begun:?}; while kill -0 $PPID && [ $n -lt {most} ]; do {background}; n=$((n+1)); done; }}\n\
+             (held; [ $n -lt {most} ] || touch {waited:?}) 2> /dev/null &\n\
+             until [ -e {begun:?} ]; do sleep 0.01; done\n\
+             yes x | head -n 20000\necho last\nexit 3\n"
+        );
+        fs::write(&qemu, script).unwrap();
+        fs::set_permissions(&qemu, Permissions::from_mode(0o755)).unwrap();
+        let (code, out, err) = aftrace(
+            &["run", "--qemu", &qemu.display().to_string()],
+            &kernel,
+            &[],
+        );
+        assert_eq!((code, err.as_str()), (3, ""), "{background}");
+        assert!(out.contains("last\n"), "{background}");
+        assert!(wanted.is_empty() || out == wanted, "{background}");
+        fs::remove_file(&begun).unwrap();
+    }
+    assert!(!waited.exists());
+}
