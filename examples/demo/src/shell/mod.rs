@@ -2,6 +2,7 @@
 
 mod commands;
 mod cover;
+mod crates;
 mod stack;
 mod timing;
 mod trace;

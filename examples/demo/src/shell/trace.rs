@@ -1,7 +1,7 @@
 //! `trace`: the tracer's commands, and the live trace as text.
 
 use super::wrong::{self, refused};
-use super::{Answer, cover, number, one, stack, timing, trigger};
+use super::{Answer, cover, crates, number, one, stack, timing, trigger};
 use crate::tracing::proof::Words;
 use crate::tracing::{self, COVER, EVENTS, FTRACE, HITS, LIVE, PROFILE, RECORDER};
 use crate::{format, sched};
@@ -26,17 +26,32 @@ const TOP: usize = 10;
 /// Events that are printed unless another number is given.
 const DUMPED: usize = 16;
 
+/// Verbs that take functions by name.
+const NAMING: [&str; 8] = [
+    "on", "list", "record", "graph", "profile", "cover", "stack", "trigger",
+];
+
 pub fn run(arguments: &[&str]) -> Answer {
-    match arguments {
-        ["on", patterns @ ..] if !patterns.is_empty() => on(patterns),
+    let taken: Vec<_> = match arguments {
+        [verb, words @ ..] if NAMING.contains(verb) => {
+            words.iter().map(|word| crates::taken(word)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut words: Vec<&str> = arguments.to_vec();
+    for (word, taken) in words.iter_mut().skip(1).zip(&taken) {
+        *word = taken;
+    }
+    match words[..] {
+        ["on", ref patterns @ ..] if !patterns.is_empty() => on(patterns),
         ["off"] => off(),
-        ["list", patterns @ ..] => list(patterns),
+        ["list", ref patterns @ ..] => list(patterns),
         ["status"] => status(),
         ["rejects"] => rejects(),
         ["count"] => count(),
         ["proof"] => proof(),
         ["record", "off"] => record_off(),
-        ["record", patterns @ ..] if !patterns.is_empty() => record(patterns),
+        ["record", ref patterns @ ..] if !patterns.is_empty() => record(patterns),
         ["core", core, "on"] => record_core(core, true),
         ["core", core, "off"] => record_core(core, false),
         ["task", "off"] => {
@@ -50,11 +65,11 @@ pub fn run(arguments: &[&str]) -> Answer {
         ["dump"] => dump(DUMPED),
         ["dump", events] => dump(number(events)?),
         ["send"] => tracing::send::send().map_err(|error| error.to_string()),
-        ["graph", arguments @ ..] => timing::graph(arguments),
-        ["profile", arguments @ ..] => timing::profile(arguments),
-        ["cover", arguments @ ..] => cover::run(arguments),
-        ["stack", arguments @ ..] => stack::run(arguments),
-        ["trigger", arguments @ ..] => trigger::run(arguments),
+        ["graph", ref arguments @ ..] => timing::graph(arguments),
+        ["profile", ref arguments @ ..] => timing::profile(arguments),
+        ["cover", ref arguments @ ..] => cover::run(arguments),
+        ["stack", ref arguments @ ..] => stack::run(arguments),
+        ["trigger", ref arguments @ ..] => trigger::run(arguments),
         ["panic"] => panic!("asked for from the shell"),
         [verb, ..] => Err(wrong::usage(verb)),
         [] => Err(wrong::usage("")),
@@ -69,7 +84,7 @@ fn on(patterns: &[&str]) -> Answer {
 
 fn off() -> Answer {
     if !LIVE.is_registered() {
-        return Err("nothing is traced: trace on and a GLOB begins".to_string());
+        return Err(wrong::nothing_on());
     }
     let applied = tracing::off().map_err(|error| error.to_string())?;
     EVENTS.forget();

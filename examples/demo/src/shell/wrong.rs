@@ -1,8 +1,8 @@
 //! What is wrong with what was typed after `trace`, and what would be right.
 
-use crate::tracing::FTRACE;
+use crate::tracing::{self, COVER, FTRACE, PROFILE, RECORDER};
 use aarch64_ftrace::record::RecordError;
-use aarch64_ftrace::{Error, glob};
+use aarch64_ftrace::{Error, Ops, glob};
 use alloc::format;
 use alloc::string::{String, ToString};
 use virt::println;
@@ -96,6 +96,23 @@ pub fn refused(verb: &str, patterns: &[&str], error: impl Into<RecordError>) -> 
     }
 }
 
+/// What to say where `trace off` has nothing to end, though something else may be on.
+pub fn nothing_on() -> String {
+    let others = [
+        ("record", RECORDER.ops().is_ok_and(Ops::is_registered)),
+        ("graph", tracing::graph_is_on()),
+        ("profile", PROFILE.is_registered()),
+        ("cover", COVER.is_registered()),
+    ];
+    let on = others.iter().find(|(_, is_on)| *is_on);
+    match on {
+        Some((verb, _)) => {
+            format!("trace on is off: what is on ends with trace {verb} off")
+        }
+        None => "nothing is traced: trace on and a GLOB begins".to_string(),
+    }
+}
+
 /// The first pattern that takes no function, and one that would.
 pub fn no_match(patterns: &[&str]) -> String {
     let wanted = patterns
@@ -124,7 +141,7 @@ pub fn some_exist(patterns: &[&str]) -> Result<(), String> {
 }
 
 /// Whether some function has such a name.
-fn is_any(pattern: &str) -> bool {
+pub fn is_any(pattern: &str) -> bool {
     FTRACE.callsites().any(|callsite| {
         let mut names = callsite.names();
         names.any(|name| glob::matches(pattern, name.bytes()))
