@@ -13,10 +13,19 @@ mod cli;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser as _;
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
 
 fn main() -> ExitCode {
+    // A file that grows over the limit of its size (ulimit -f) is an error of the write, not the end of this process.
+    let ignored = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    if let Err(error) = ignored {
+        note!("aftrace: {error}");
+    }
     let error = match cli::Arguments::parse().run() {
         Ok(code) => return code,
         Err(error) => error,

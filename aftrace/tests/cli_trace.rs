@@ -107,10 +107,7 @@ fn a_conversion_is_written_whole_or_not_at_all() {
     let (code, _, err) = aftrace(&["dump", "whole.aft", "--trace-dat", "folder"], path);
     assert_eq!(
         (code, err.as_str()),
-        (
-            2,
-            "aftrace: folder: is no file: name one that may be replaced\n"
-        )
+        (2, "aftrace: folder: is a directory: name a file in it\n")
     );
     let (code, _, err) = aftrace(
         &["dump", "whole.aft", "--trace-dat", "none/trace.dat"],

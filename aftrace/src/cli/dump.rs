@@ -1,8 +1,6 @@
 //! Converts a trace.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use aftrace::trace::dump::{self, Omitted};
@@ -10,13 +8,15 @@ use aftrace::trace::symbols::Naming;
 use aftrace::trace::text;
 use clap::{Args, ValueEnum};
 
+use super::output::{Sink, whole, whole_folder};
 use super::progress::Writes;
 use super::select::{Input, Select};
-use super::{Outcome, at, files, manual, stdout};
+use super::{Outcome, at, manual, stdout};
 
 const EXAMPLES: &[&str] = &[
     "aftrace dump trace.aft --perfetto trace.pftrace    # for ui.perfetto.dev",
     "aftrace dump trace.aft --chrome    # JSON, to standard output",
+    "zstdcat trace.aft.zst | aftrace dump - --fxt - | gzip > trace.fxt.gz",
     "aftrace dump trace.aft --flamegraph out.svg -F 'fs::*'",
     "aftrace dump trace.aft --text=function --short",
 ];
@@ -24,6 +24,8 @@ const EXAMPLES: &[&str] = &[
 /// Convert a trace to another program's format
 ///
 /// All formats have the calls with their times, and where events are missing; the text of an option says what else. What a format has no room for is counted on standard error.
+///
+/// A file or a folder is there whole or not at all; `-` in place of a file is the standard output, and in place of TRACE the standard input.
 ///
 /// What is shown of names (--short, --location, --inlined, --aliases) is for --text, --folded and --flamegraph: other programs have their own ways.
 #[derive(Args)]
@@ -51,6 +53,9 @@ impl Dump {
         let (trace, symbols) = self.input.open(writes)?;
         let input = &self.input.trace;
         let filter = self.select.checked(input, &trace, &symbols)?;
+        let file = |path: &Path, write: &mut Writing<'_>| {
+            whole(path, &[input], write).map(|omitted| mention(path, omitted))
+        };
         if self.format.chrome {
             let omitted = dump::chrome::write(&trace, &symbols, &filter, stdout())?;
             mention(input, omitted);
@@ -64,29 +69,25 @@ impl Dump {
             mention(input, omitted);
         } else if let Some(path) = &self.format.flamegraph {
             let (lines, omitted) = dump::folded::lines_counted(&trace, &symbols, &filter)?;
-            files::is_free(path, &[input])?;
             let (title, mut svg) = (input.display().to_string(), Vec::new());
             dump::folded::flame_graph(&lines, &title, &mut svg).map_err(at(path))?;
-            fs::write(path, svg).map_err(files::writing(path))?;
-            mention(path, omitted);
+            file(path, &mut |_, out| out.write_all(&svg).map(|()| omitted))?;
         } else if let Some(path) = &self.format.trace_dat {
-            whole(path, input, |directory, out| {
-                dump::trace_dat::write(&trace, &symbols, &filter, directory, out)
+            file(path, &mut |scratch, out| {
+                dump::trace_dat::write(&trace, &symbols, &filter, scratch, out)
             })?;
         } else if let Some(path) = &self.format.uftrace {
-            whole_folder(path, |folder| {
-                dump::uftrace::write(&trace, &symbols, &filter, folder)
-            })?;
+            let folder = |folder: &Path| dump::uftrace::write(&trace, &symbols, &filter, folder);
+            mention(path, whole_folder(path, folder)?);
         } else if let Some(path) = &self.format.ctf {
-            whole_folder(path, |folder| {
-                dump::ctf::write(&trace, &symbols, &filter, folder)
-            })?;
+            let folder = |folder: &Path| dump::ctf::write(&trace, &symbols, &filter, folder);
+            mention(path, whole_folder(path, folder)?);
         } else if let Some(path) = &self.format.fxt {
-            whole(path, input, |_, out| {
+            file(path, &mut |_, out| {
                 dump::fxt::write(&trace, &symbols, &filter, out)
             })?;
         } else if let Some(path) = &self.format.perfetto {
-            whole(path, input, |_, out| {
+            file(path, &mut |_, out| {
                 dump::perfetto::write(&trace, &symbols, &filter, out)
             })?;
         } else {
@@ -100,73 +101,13 @@ impl Dump {
     }
 }
 
-/// Beside what it becomes.
-fn beside(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
+/// Writes one format, and counts what it has no room for.
+type Writing<'w> = dyn FnMut(&Path, &mut Sink) -> io::Result<Omitted> + 'w;
 
 fn mention(path: &Path, omitted: Omitted) {
     if !omitted.is_none() {
         note!("aftrace: {}: {omitted}", path.display());
     }
-}
-
-/// Writes a file that is there whole or not at all; `write` is also told a directory with room for scratch files.
-fn whole(
-    path: &Path,
-    input: &Path,
-    write: impl FnOnce(&Path, &mut BufWriter<&mut File>) -> io::Result<Omitted>,
-) -> Result<(), String> {
-    if path.exists() && !path.is_file() {
-        return Err(format!(
-            "{}: is no file: name one that may be replaced",
-            path.display()
-        ));
-    }
-    files::is_free(path, &[input])?;
-    let make = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".aftrace-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(beside(path))?;
-        let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
-        let omitted = write(beside(path), &mut out)?;
-        out.flush()?;
-        drop(out);
-        file.persist(path)?;
-        Ok(omitted)
-    };
-    mention(path, make().map_err(files::writing(path))?);
-    Ok(())
-}
-
-/// As [`whole`], a folder.
-fn whole_folder(
-    path: &Path,
-    write: impl FnOnce(&Path) -> io::Result<Omitted>,
-) -> Result<(), String> {
-    if path.exists() {
-        return Err(format!(
-            "{}: is there already: remove it, or name another folder",
-            path.display()
-        ));
-    }
-    let make = || {
-        let folder = tempfile::Builder::new()
-            .prefix(".aftrace-")
-            .permissions(Permissions::from_mode(0o777))
-            .tempdir_in(beside(path))?;
-        let omitted = write(folder.path())?;
-        fs::rename(folder.path(), path)?;
-        // It has another name now, and stays.
-        let _ = folder.keep();
-        Ok(omitted)
-    };
-    mention(path, make().map_err(files::writing(path))?);
-    Ok(())
 }
 
 /// Another program's format.

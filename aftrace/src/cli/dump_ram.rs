@@ -1,5 +1,6 @@
 //! Finds a trace in a memory image.
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -18,7 +19,7 @@ const EXAMPLES: &[&str] = &[
 #[derive(Args)]
 #[command(after_help = manual(EXAMPLES))]
 pub struct DumpRam {
-    /// The image
+    /// The image; - is the standard input
     image: PathBuf,
     #[command(flatten)]
     wanted: Wanted,
@@ -27,11 +28,15 @@ pub struct DumpRam {
 impl DumpRam {
     pub fn run(&self) -> Outcome {
         let image = &self.image;
-        let mut file = files::open(image)?;
+        let mut file = files::open_again(image)?;
         let everywhere = 0..u64::MAX;
         let hint = "is the image of RAM, complete, and from an address that is a multiple of 4096?";
         files::is_free(&self.wanted.output, &[image])?;
         let written = self.wanted.write(&mut file, &[everywhere], &[image], hint);
-        Ok(written.map_err(at(image))?)
+        written.map_err(|error| match error.downcast_ref::<io::Error>() {
+            // Of the standard output, as which main knows it: no image that is read has such an error.
+            Some(ended) if ended.kind() == ErrorKind::BrokenPipe => error,
+            _ => at(image)(error).into(),
+        })
     }
 }

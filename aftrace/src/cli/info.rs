@@ -17,13 +17,13 @@ const EXAMPLES: &[&str] = &["aftrace info trace.aft    # which build, which core
 #[derive(Args)]
 #[command(after_help = manual(EXAMPLES))]
 pub struct Info {
-    /// The trace, a .aft file
+    /// The trace, a .aft file; - is the standard input
     trace: PathBuf,
 }
 
 impl Info {
     pub fn run(&self) -> Outcome {
-        let file = files::open(&self.trace)?;
+        let file = files::open_again(&self.trace)?;
         let trace = Trace::index(file, Box::new(|_, _| {})).map_err(at(&self.trace))?;
         let header = &trace.header;
         let mut out = stdout();

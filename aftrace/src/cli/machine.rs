@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,10 @@ use signal_hook::iterator::Signals;
 
 use super::Outcome;
 use super::files::writing;
+use super::output::Aside;
 
 /// As shells have it for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// What ends QEMU, and then the command. The handler itself notes that one came: QEMU gets the terminal's Ctrl-C, too, and may have
 /// ended before any thread of this process runs.
@@ -32,7 +33,9 @@ const ENDING: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
 pub enum Screen {
     /// To the terminal, in words.
     Lines(Box<Lines>),
-    /// To a file, as they are.
+    /// The same, beside a trace that comes of it: whether anybody reads them or not.
+    Aside(Box<Lines>),
+    /// To a file, as they are; that has what came until QEMU ended, however that was.
     File(PathBuf, BufWriter<File>),
 }
 
@@ -96,7 +99,11 @@ pub fn boot(
             stop.kill();
         });
     }
-    let mut out = io::stdout().lock();
+    let stdout = io::stdout().lock();
+    let mut out: Box<dyn io::Write> = match screen {
+        Screen::Lines(_) => Box::new(stdout),
+        Screen::Aside(_) | Screen::File(..) => Box::new(Aside(stdout)),
+    };
     let mut at_start = true;
     let mut bad = 0_u64;
     let status = machine.watch(|output| match (output, &mut screen) {
@@ -107,9 +114,9 @@ pub fn boot(
         }
         (Output::Frame(frame), Screen::File(path, file)) => {
             let written = file.write_all(&frame);
-            written.map_err(|error| io::Error::other(writing(path)(error)))
+            written.map_err(|error| io::Error::other(cut_off(path)(error)))
         }
-        (Output::Frame(frame), Screen::Lines(lines)) => {
+        (Output::Frame(frame), Screen::Lines(lines) | Screen::Aside(lines)) => {
             if !std::mem::replace(&mut at_start, true) {
                 writeln!(out)?;
             }
@@ -123,11 +130,11 @@ pub fn boot(
         }
     })?;
     match screen {
-        Screen::File(path, mut file) => file.flush().map_err(writing(&path))?,
-        Screen::Lines(lines) if lines.passed_over > 0 => {
+        Screen::File(path, mut file) => file.flush().map_err(cut_off(&path))?,
+        Screen::Lines(lines) | Screen::Aside(lines) if lines.passed_over > 0 => {
             note!("aftrace: {} frames could not be shown", lines.passed_over);
         }
-        Screen::Lines(_) => {}
+        Screen::Lines(_) | Screen::Aside(_) => {}
     }
     if interrupted.load(Ordering::Acquire) {
         return Ok(ExitCode::from(INTERRUPTED));
@@ -138,4 +145,14 @@ pub fn boot(
     Ok(status.code().map_or(ExitCode::FAILURE, |code| {
         ExitCode::from(code.clamp(0, 255) as u8)
     }))
+}
+
+/// What was written until then stays.
+fn cut_off(path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| {
+        format!(
+            "{}; the trace is cut off there, and can be read",
+            writing(path)(error)
+        )
+    }
 }

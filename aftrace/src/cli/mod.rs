@@ -12,6 +12,7 @@ mod graph;
 mod info;
 mod machine;
 mod nothing;
+mod output;
 mod progress;
 mod record;
 mod region;

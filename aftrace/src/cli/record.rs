@@ -1,5 +1,6 @@
 //! Boots a kernel that is traced from its boot on, and writes the trace.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use clap::Args;
 
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
+use super::output::is_no_console;
 use super::region::Wanted;
 use super::{INCOMPLETE, Outcome, at, files, manual, read};
 
@@ -86,7 +88,9 @@ pub struct Record {
 impl Record {
     pub fn run(&self) -> Outcome {
         let text = self.text()?;
-        let folder = tempfile::tempdir()?;
+        is_no_console(&self.output)?;
+        let scratch = env::temp_dir();
+        let folder = tempfile::tempdir().map_err(files::writing(&scratch))?;
         let copy = folder.path().join("kernel");
         files::is_free(&self.output, &[&self.guest.kernel])?;
         fs::write(&copy, read(&self.guest.kernel)?).map_err(files::writing(&copy))?;
@@ -96,7 +100,7 @@ impl Record {
         }
         let ram = folder.path().join("ram");
         let command = run::command(&self.guest.qemu, &copy, &self.arguments(&text, &ram));
-        let screen = Screen::Lines(Box::new(
+        let screen = Screen::Aside(Box::new(
             Lines::new(read(&copy)?, Naming::default()).map_err(at(&copy))?,
         ));
         let limit = self.time.map(Duration::from_secs);

@@ -1,7 +1,7 @@
 //! What the verbs on memory share: which region, which names, where the trace goes.
 
 use std::error::Error;
-use std::io::{self, BufWriter, Read, Seek, Write as _};
+use std::io::{self, Read, Seek, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,12 +11,13 @@ use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::symbols::{Symbols, hex};
 use clap::Args;
 
-use super::{INCOMPLETE, at, files, read};
+use super::output::{Aside, is_standard, whole};
+use super::{INCOMPLETE, at, read};
 
 /// What to take out of memory.
 #[derive(Args)]
 pub struct Wanted {
-    /// Where to write the trace
+    /// Where to write the trace; - is the standard output
     #[arg(short, long, value_name = "TRACE", default_value = "ram.aft")]
     pub output: PathBuf,
     /// The kernel that was running: the trace gets its names. It must be the build that made the region
@@ -90,17 +91,16 @@ impl Wanted {
             None => Symbols::default(),
         };
         let output = &self.output;
-        let mut out = BufWriter::new(files::create(output, inputs)?);
-        let rings = ram::extract(
-            memory,
-            offset,
-            header,
-            u32::from(self.snapshot),
-            &names.every_name(),
-            &mut FrameWriter::new(&mut out),
-        )
-        .map_err(files::writing(output))?;
-        out.flush().map_err(files::writing(output))?;
+        let rings = whole(output, inputs, |_, out| {
+            ram::extract(
+                memory,
+                offset,
+                header,
+                u32::from(self.snapshot),
+                &names.every_name(),
+                &mut FrameWriter::new(out),
+            )
+        })?;
         let mut incomplete = false;
         for ring in &rings {
             match &ring.refused {
@@ -108,7 +108,7 @@ impl Wanted {
                     incomplete = true;
                     note!("aftrace: core {}: {why}", ring.core);
                 }
-                None => said(format!(
+                None => self.said(format!(
                     "core {}: {} events; {} overwritten, {} dropped, {} unfinished",
                     ring.core,
                     ring.events,
@@ -120,13 +120,14 @@ impl Wanted {
         }
         Ok(ExitCode::from(if incomplete { INCOMPLETE } else { 0 }))
     }
-}
 
-/// Says on the standard output, if anybody listens there: the trace is written all the same.
-fn said(line: String) -> io::Result<()> {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+    /// Says on the standard output, if anybody listens there, and the trace is not there itself.
+    fn said(&self, line: String) -> io::Result<()> {
+        if is_standard(&self.output) {
+            note!("{line}");
+            return Ok(());
+        }
+        writeln!(Aside(io::stdout()), "{line}")
     }
 }
 

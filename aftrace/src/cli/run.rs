@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
+use super::output::is_no_console;
 use super::select::Names;
 use super::{Outcome, at, files, manual, read};
 
@@ -51,6 +52,9 @@ impl Run {
         let naming = self.names.naming();
         if self.output.is_some() && naming != Naming::default() {
             return Err("-o writes the frames, in which functions are addresses: leave out --short, --location, --inlined and --aliases here, and give them to `aftrace replay`".into());
+        }
+        if let Some(path) = &self.output {
+            is_no_console(path)?;
         }
         files::open(&self.guest.kernel)?;
         match embed_file(&self.guest.kernel) {

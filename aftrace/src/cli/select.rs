@@ -17,7 +17,7 @@ use super::{INCOMPLETE, at, files};
 /// The trace and the names in it.
 #[derive(Args)]
 pub struct Input {
-    /// The trace, a .aft file
+    /// The trace, a .aft file; - is the standard input
     pub trace: PathBuf,
     /// The kernel that recorded it, for the names; without it, those that the trace brings along
     #[arg(long, value_name = "KERNEL")]
@@ -115,7 +115,7 @@ impl Input {
         if self.elf.is_none() && naming.asks_kernel() {
             return Err("--location and --inlined are told by the kernel's debug information: give it with --elf KERNEL".into());
         }
-        let file = files::open(&self.trace)?;
+        let file = files::open_again(&self.trace)?;
         let trace = Trace::index(file, progress::bar(writes)).map_err(at(&self.trace))?;
         let symbols = match &self.elf {
             Some(path) => {

@@ -1,6 +1,6 @@
 //! Lists the callsites of a kernel, or the functions that a trace names.
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use aftrace::trace::symbols;
 use clap::Args;
 
 use super::select::verdict;
-use super::{Outcome, at, files, manual, read, stdout};
+use super::{Outcome, at, files, manual, stdout};
 
 const EXAMPLES: &[&str] = &[
     "aftrace symbols kernel.elf --filter 'sched::*'    # what a filter of the kernel would take",
@@ -31,7 +31,7 @@ const EXAMPLES: &[&str] = &[
 #[derive(Args)]
 #[command(after_help = manual(EXAMPLES))]
 pub struct Symbols {
-    /// The kernel, or the trace, a .aft file
+    /// The kernel, or the trace, a .aft file; - is the standard input
     #[arg(value_name = "KERNEL|TRACE")]
     file: PathBuf,
     /// Only those with a name that this glob matches, as a filter in the kernel would: `sched::*`, `*::drop`,
@@ -53,28 +53,29 @@ pub struct Symbols {
 impl Symbols {
     pub fn run(&self) -> Outcome {
         let path = &self.file;
-        let mut magic = Vec::new();
-        let file = files::open(path)?;
-        file.take(4)
-            .read_to_end(&mut magic)
-            .map_err(files::reading(path))?;
-        let trace = match magic == object::elf::ELFMAG {
-            true => None,
-            false => Some(Trace::open(path).map_err(at(path))?),
-        };
-        match trace {
-            None => self.kernel(path),
-            Some(_) if self.location || self.text.is_some() => Err(at(path)(
+        let mut file = files::open_again(path)?;
+        let mut bytes = Vec::new();
+        let mut read = |most: u64| (&file).take(most).read_to_end(&mut bytes);
+        read(4).map_err(files::reading(path))?;
+        if bytes == object::elf::ELFMAG {
+            (&file)
+                .read_to_end(&mut bytes)
+                .map_err(files::reading(path))?;
+            return self.kernel(path, &bytes);
+        }
+        file.rewind().map_err(files::reading(path))?;
+        let trace = Trace::index(file, Box::new(|_, _| {})).map_err(at(path))?;
+        if self.location || self.text.is_some() {
+            return Err(at(path)(
                 "--location and --text are for a kernel, this is a trace: leave them out, or give the kernel",
             )
-            .into()),
-            Some(trace) => self.trace(path, &trace),
+            .into());
         }
+        self.trace(path, &trace)
     }
 
-    fn kernel(&self, path: &Path) -> Outcome {
-        let bytes = read(path)?;
-        let kernel = Kernel::parse(&bytes).map_err(at(path))?;
+    fn kernel(&self, path: &Path, bytes: &[u8]) -> Outcome {
+        let kernel = Kernel::parse(bytes).map_err(at(path))?;
         let slide = match self.text {
             Some(start) => kernel.slide(start).ok_or_else(|| {
                 at(path)(

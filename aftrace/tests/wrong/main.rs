@@ -4,6 +4,7 @@
 mod fixture;
 #[path = "../kernel/mod.rs"]
 mod kernel;
+mod outputs;
 mod rows;
 
 use std::fs::{self, File, Permissions};
@@ -33,6 +34,8 @@ fn inputs(path: &Path) {
         event(Type::Exit, 10_009, callsite(0), 9),
     ];
     write("few.aft", &file(&[few], 100));
+    write("serial", include_bytes!("../golden/two_cores.serial"));
+    write("region", include_bytes!("../golden/two_cores.region"));
     write("empty.aft", b"");
     write("text", b"something else");
     write("kernel", &kernel(&|_| {}));

@@ -211,7 +211,7 @@ pub const CHOICES: [Row; 13] = [
 const FOLDER: &str = "make the folder first";
 const LOST: &str = "is read, and would be lost: name another file";
 
-pub const OUTPUTS: [Row; 15] = [
+pub const OUTPUTS: [Row; 19] = [
     (&["console", "text", "-o", "text"], &["text: ", LOST]),
     (
         &["dump", "x.aft", "--perfetto", "x.aft"],
@@ -237,6 +237,22 @@ pub const OUTPUTS: [Row; 15] = [
     ),
     (&["dump", "x.aft", "--flamegraph", "/dev/full"], FULL),
     (
+        &["console", "text", "-o", "-"],
+        &["-: the console's text", "name a file"],
+    ),
+    (
+        &["run", "-o", "-", "kernel"],
+        &["-: the console's text", "name a file"],
+    ),
+    (
+        &["record", "kernel", "--graph", "*", "-o", "-"],
+        &["-: the console's text", "name a file"],
+    ),
+    (
+        &["dump", "x.aft", "--ctf", "-"],
+        &["-: the standard output is no folder", "name one"],
+    ),
+    (
         &["dump", "x.aft", "--fxt", "none/out"],
         &["none/out: No such file", FOLDER],
     ),
@@ -246,7 +262,7 @@ pub const OUTPUTS: [Row; 15] = [
     ),
     (
         &["dump", "x.aft", "--perfetto", "folder"],
-        &["folder: is no file", "name one that may be replaced"],
+        &["folder: is a directory", IN_IT],
     ),
     (
         &["dump", "x.aft", "--ctf", "folder"],
@@ -294,7 +310,7 @@ const MAY_READ: &str = "name a file that you may read";
 const MAY_WRITE: &str = "name a file where you may write";
 
 /// What shows something.
-pub const SHOWING: [&[&str]; 12] = [
+pub const SHOWING: [&[&str]; 16] = [
     &["replay", "x.aft"],
     &["report", "x.aft"],
     &["report", "x.aft", "--diff", "x.aft"],
@@ -305,6 +321,10 @@ pub const SHOWING: [&[&str]; 12] = [
     &["dump", "x.aft", "--text"],
     &["dump", "x.aft", "--chrome"],
     &["dump", "x.aft", "--folded"],
+    &["dump", "x.aft", "--perfetto", "-"],
+    &["dump", "x.aft", "--fxt", "-"],
+    &["dump", "x.aft", "--trace-dat", "-"],
+    &["dump", "x.aft", "--flamegraph", "-"],
     &["completions", "bash"],
     &["run", "--dry-run", "kernel"],
 ];

@@ -61,6 +61,8 @@ struct Writer<'a> {
     threads: Threads<'a>,
     symbols: &'a Symbols,
     scratch: File,
+    /// The scratch file's.
+    folder: &'a Path,
     written: u32,
     cores: BTreeMap<u16, Page>,
     /// Functions by the address that stands in the events.
@@ -86,7 +88,8 @@ pub fn write(
         trace,
         threads: Threads::new(trace),
         symbols,
-        scratch: tempfile::tempfile_in(scratch)?,
+        scratch: tempfile::tempfile_in(scratch).map_err(in_scratch(scratch))?,
+        folder: scratch,
         written: 0,
         cores: BTreeMap::new(),
         names: BTreeMap::new(),
@@ -98,6 +101,15 @@ pub fn write(
     })?;
     writer.finish(out)?;
     Ok(omitted)
+}
+
+fn in_scratch(folder: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| {
+        io::Error::other(format!(
+            "{}, where the events of each core are put together: {error}: make room for twice the file there",
+            folder.display()
+        ))
+    }
 }
 
 impl Writer<'_> {
@@ -246,7 +258,8 @@ impl Writer<'_> {
         }
         bytes.resize(PAGE, 0);
         self.scratch
-            .write_all_at(&bytes, u64::from(self.written) * PAGE as u64)?;
+            .write_all_at(&bytes, u64::from(self.written) * PAGE as u64)
+            .map_err(in_scratch(self.folder))?;
         page.full.push(self.written);
         self.written += 1;
         Ok(())
@@ -292,7 +305,8 @@ impl Writer<'_> {
         let mut bytes = [0; PAGE];
         for number in self.cores.values().flat_map(|page| &page.full) {
             self.scratch
-                .read_exact_at(&mut bytes, u64::from(*number) * PAGE as u64)?;
+                .read_exact_at(&mut bytes, u64::from(*number) * PAGE as u64)
+                .map_err(in_scratch(self.folder))?;
             out.write_all(&bytes)?;
         }
         out.flush()
