@@ -38,7 +38,7 @@ Exit codes:
   1    `check`: own code can be traced, each violation is listed
   2    wrong arguments, an error, or a choice (--filter, --time-range, ..) that leaves no call: the message says what, where, and what to do
   3    the trace is damaged or incomplete: each damage is named with its offset, all else was shown
-  130  `run`, `record`: Ctrl-C, SIGTERM or SIGHUP, however QEMU ended; what `record` had by then is in the trace
+  130  Ctrl-C, SIGTERM or SIGHUP: of `run` and `record` however QEMU ended, and what `record` had by then is in the trace; of others nothing half written is left
   `run` and `record` exit with QEMU's own code, which is the kernel's (with 2 when QEMU could not be started, 1 when a signal ended it)";
 
 /// What stands below a verb's options.
@@ -56,6 +56,7 @@ fn manual(examples: &[&str]) -> String {
 ///
 /// GLOB is a function's path, with * for any letters and ? for one: 'sched::*', '*::drop'. Quote it, or the shell looks for files.
 /// The options of replay, report, graph and dump are uftrace's: -F, -N, -C, -D, -t, -r, -s. There is no pager: | less.
+/// In place of a file, - is the standard input or output.
 #[derive(Parser)]
 #[command(version, after_help = EXIT_CODES, verbatim_doc_comment)]
 pub struct Arguments {
