@@ -97,7 +97,7 @@ mod survivor {
     fn boot(start: core::ptr::NonNull<u8>, bytes: usize, sizes: Sizes) -> Result<(), Box<dyn std::error::Error>> {
         let memory = unsafe { Persistent::new(start, bytes) };
         match RECORDER.survivor(&memory) {
-            Ok(survivor) => { /* survivor.build(), .read(core), .send(&mut stream) */ }
+            Ok(survivor) => { /* survivor.build(), .read(core), .print(&mut console, 20), .send(&mut stream) */ }
             Err(why) => { /* no magic on a cold start; else what is damaged */ }
         }
         RECORDER.install_persistent(memory, sizes)?;

@@ -1,9 +1,12 @@
 //! The flight recorder's last words: the newest events of every core, in order of time, as text.
 #![forbid(unsafe_code)]
 
-use super::{Item, Reader, Recorder};
+use super::{Item, Recorder};
+use crate::introspect::Symbol;
+use crate::ring::Counts;
 use crate::trace::{DATA_RETURN_ADDRESS, Event, Header, Type, trigger_name};
 use core::fmt::{self, Write};
+use core::ops::Range;
 
 /// Cores whose events are merged with each other: so many as there is room for on a stack that may be nearly full.
 const MERGED: usize = 32;
@@ -45,26 +48,62 @@ impl Recorder {
             return nothing(out);
         };
         self.set_on(false);
-        let cores = header.cpus as usize;
+        Printer(&Running(self, header)).print(out, count)
+    }
+}
+
+/// A recording that can be printed.
+pub(super) trait Recording {
+    fn header(&self) -> &Header;
+
+    fn counts(&self, core: usize) -> Option<Counts>;
+
+    /// The newest items of a core, oldest first.
+    fn newest(&self, core: usize, count: usize) -> Option<impl Iterator<Item = Item>>;
+
+    /// The function of this kernel in which an address of the recording's text lies.
+    fn symbol(&self, address: u64) -> Option<Symbol>;
+}
+
+/// What is being recorded.
+struct Running(&'static Recorder, &'static Header);
+
+impl Recording for Running {
+    fn header(&self) -> &Header {
+        self.1
+    }
+
+    fn counts(&self, core: usize) -> Option<Counts> {
+        self.0.counts(core).ok()
+    }
+
+    fn newest(&self, core: usize, count: usize) -> Option<impl Iterator<Item = Item>> {
+        Some(self.0.read(core).ok()?.last(count as u64))
+    }
+
+    fn symbol(&self, address: u64) -> Option<Symbol> {
+        self.0.ftrace.symbol(address as usize)
+    }
+}
+
+/// Prints a recording.
+pub(super) struct Printer<'a, R>(pub(super) &'a R);
+
+impl<R: Recording> Printer<'_, R> {
+    pub(super) fn print(&self, out: &mut dyn Write, count: usize) -> fmt::Result {
+        let cores = self.0.header().cpus as usize;
         for first in (0..cores).step_by(MERGED) {
-            self.merge(out, header, first, count)?;
+            self.merge(out, first..(first + MERGED).min(cores), count)?;
         }
         Ok(())
     }
 
-    fn merge(
-        &'static self,
-        out: &mut dyn Write,
-        header: &Header,
-        first: usize,
-        count: usize,
-    ) -> fmt::Result {
-        let mut tails: [Option<Tail>; MERGED] = core::array::from_fn(|i| {
-            let reader = self.read(first + i).ok()?;
-            Some(Tail::new(reader.last(count as u64)))
-        });
-        for core in first..(first + MERGED).min(header.cpus as usize) {
-            let Ok(counts) = self.counts(core) else {
+    fn merge(&self, out: &mut dyn Write, cores: Range<usize>, count: usize) -> fmt::Result {
+        let first = cores.start;
+        let mut tails: [Option<Tail<_>>; MERGED] =
+            core::array::from_fn(|i| Some(Tail::new(self.0.newest(first + i, count)?)));
+        for core in cores {
+            let Some(counts) = self.0.counts(core) else {
                 continue;
             };
             writeln!(
@@ -87,11 +126,11 @@ impl Recorder {
             let Some(event) = tail.event else {
                 break;
             };
-            self.line(out, header, first + i, event)?;
+            self.line(out, first + i, event)?;
             tail.advance();
             // What belongs to the event stands with it.
             while let Some(data) = tail.event.filter(|event| event.kind() == Some(Type::Data)) {
-                self.line(out, header, first + i, data)?;
+                self.line(out, first + i, data)?;
                 tail.advance();
             }
         }
@@ -102,16 +141,11 @@ impl Recorder {
         Ok(())
     }
 
-    fn line(
-        &'static self,
-        out: &mut dyn Write,
-        header: &Header,
-        core: usize,
-        event: Event,
-    ) -> fmt::Result {
+    fn line(&self, out: &mut dyn Write, core: usize, event: Event) -> fmt::Result {
+        let header = self.0.header();
         if let Some(data) = event.data() {
             if data.kind == DATA_RETURN_ADDRESS {
-                return writeln!(out, "{:22}{}", "", Place(self, data.value));
+                return writeln!(out, "{:22}{}", "", Place(self.0, data.value));
             }
             let kind = match data.kind {
                 0 => "argument",
@@ -127,7 +161,7 @@ impl Recorder {
         // In 128 bits: the frequency may be any.
         let micros = u128::from(rest) * u128::from(MICROSECONDS) / u128::from(header.frequency);
         write!(out, "{seconds:>7}.{micros:06} [{core:03}] ")?;
-        let place = |low: u32| Place(self, header.text_address(low));
+        let place = |low: u32| Place(self.0, header.text_address(low));
         let (site, upper) = (event.callsite_low(), event.upper());
         match event.kind() {
             Some(Type::Function) => writeln!(out, "{} <- {}", place(site).name(), place(upper)),
@@ -147,18 +181,18 @@ impl Recorder {
 }
 
 /// An address in the text: as function and offset, or as a number.
-struct Place(&'static Recorder, u64);
+struct Place<'a, R>(&'a R, u64);
 
-impl Place {
+impl<'a, R> Place<'a, R> {
     /// The function only.
-    fn name(self) -> Name {
+    fn name(self) -> Name<'a, R> {
         Name(self)
     }
 }
 
-impl fmt::Display for Place {
+impl<R: Recording> fmt::Display for Place<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.ftrace.symbol(self.1 as usize) {
+        match self.0.symbol(self.1) {
             Some(symbol) => symbol.fmt(f),
             None => write!(f, "{:#x}", self.1),
         }
@@ -166,11 +200,11 @@ impl fmt::Display for Place {
 }
 
 /// An address in the text: as its function.
-struct Name(Place);
+struct Name<'a, R>(Place<'a, R>);
 
-impl fmt::Display for Name {
+impl<R: Recording> fmt::Display for Name<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.0.ftrace.symbol(self.0.1 as usize) {
+        match self.0.0.symbol(self.0.1) {
             Some(symbol) => symbol.name.fmt(f),
             None => self.0.fmt(f),
         }
@@ -178,16 +212,16 @@ impl fmt::Display for Name {
 }
 
 /// The newest events of one core, and the one that is next.
-struct Tail {
-    reader: Reader,
+struct Tail<I> {
+    items: I,
     event: Option<Event>,
     unfinished: u64,
 }
 
-impl Tail {
-    fn new(reader: Reader) -> Self {
+impl<I: Iterator<Item = Item>> Tail<I> {
+    fn new(items: I) -> Self {
         let mut tail = Self {
-            reader,
+            items,
             event: None,
             unfinished: 0,
         };
@@ -205,7 +239,7 @@ impl Tail {
     /// Takes the next event that is whole.
     fn advance(&mut self) {
         self.event = None;
-        for item in &mut self.reader {
+        for item in &mut self.items {
             match item {
                 Item::Event { event, .. } => {
                     self.event = Some(event);

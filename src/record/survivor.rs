@@ -1,12 +1,16 @@
 //! [`Survivor`]: what an earlier boot recorded, found in memory that a warm reset has left as it was.
 #![forbid(unsafe_code)]
 
+use super::dump::{Printer, Recording};
 use super::reader::Before;
 use super::stream::{end, send_core};
 use super::{Item, Persistent, Recorder, SendError};
+use crate::introspect::Symbol;
 use crate::ring::{Counts, Role};
 use crate::sink::{Sink, Stream};
 use crate::trace::{BUILD_ID_BYTES, EndReason, Header, Region, RegionError, Ring};
+use crate::tracer::Ftrace;
+use core::fmt;
 
 /// Which kernel has recorded something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +37,18 @@ impl Build {
 }
 
 /// A recording of an earlier boot: its header and control blocks have been checked, and each event is checked as it is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Survivor<'a> {
     region: Region<'a>,
     build: Build,
+    ftrace: &'static Ftrace,
+}
+
+impl fmt::Debug for Survivor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = self.header();
+        write!(f, "Survivor {{ build: {:?}, {header:?} }}", self.build)
+    }
 }
 
 impl Recorder {
@@ -51,7 +63,11 @@ impl Recorder {
     pub fn survivor<'a>(&self, memory: &'a Persistent) -> Result<Survivor<'a>, RegionError> {
         let region = Region::parse(memory.bytes())?;
         let build = Build::of(self.build_id(), region.header().build_id());
-        Ok(Survivor { region, build })
+        Ok(Survivor {
+            region,
+            build,
+            ftrace: self.ftrace,
+        })
     }
 }
 
@@ -99,6 +115,29 @@ impl<'a> Survivor<'a> {
         })
     }
 
+    /// Prints what it is, and the last `count` events of every core as [`Recorder::dump_on_panic`] does: with this kernel's names
+    /// where the build is the same, and with addresses where it is not, or nothing shows that it is.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    ///
+    /// # Context
+    /// Any; takes no lock and no memory but 8 KiB of stack.
+    pub fn print(&self, out: &mut dyn fmt::Write, count: usize) -> fmt::Result {
+        let whose = match self.build {
+            Build::Same => "this build",
+            Build::Other => "another build",
+            Build::Unknown => "an unknown build",
+        };
+        write!(out, "ftrace: recorded by {whose}, build id ")?;
+        match self.header().build_id() {
+            [] => write!(out, "none")?,
+            id => id.iter().try_for_each(|byte| write!(out, "{byte:02x}"))?,
+        }
+        writeln!(out, ", boot {}", self.header().boots)?;
+        Printer(self).print(out, count)
+    }
+
     /// Sends it, as [`Recorder::send`] does; the reason is [`EndReason::WarmReset`].
     ///
     /// # Errors
@@ -118,5 +157,32 @@ impl<'a> Survivor<'a> {
             }
         }
         end(stream, EndReason::WarmReset)
+    }
+}
+
+impl Recording for Survivor<'_> {
+    fn header(&self) -> &Header {
+        self.region.header()
+    }
+
+    fn counts(&self, core: usize) -> Option<Counts> {
+        Survivor::counts(self, u32::try_from(core).ok()?)
+    }
+
+    fn newest(&self, core: usize, count: usize) -> Option<impl Iterator<Item = Item>> {
+        let core = u32::try_from(core).ok()?;
+        let ring = self.written(core)?;
+        let older = ring.held().saturating_sub(count as u64);
+        Some(self.read(core).skip(older as usize))
+    }
+
+    fn symbol(&self, address: u64) -> Option<Symbol> {
+        if self.build != Build::Same {
+            return None;
+        }
+        // The same build may run at another address on each boot.
+        let offset = address.wrapping_sub(self.header().text_start) as usize;
+        let text = &self.ftrace.known()?.text;
+        self.ftrace.symbol(text.start.wrapping_add(offset))
     }
 }

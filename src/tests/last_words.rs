@@ -1,7 +1,7 @@
 //! What [`Recorder::dump_on_panic`] prints, to the letter.
 #![forbid(unsafe_code)]
 
-use super::recorder::{CORES, FTRACE, Kernel};
+use super::recorder::{CORES, FTRACE, Kernel, after_a_reset};
 use crate::areas;
 use crate::record::Recorder;
 use crate::ring::{Control, Mode};
@@ -86,6 +86,27 @@ fn what_is_called_while_it_is_printed_is_counted() {
     call(ring(&kernel, 0), 13_000_000);
     let counts = kernel.counts(0);
     assert_eq!((counts.written, counts.refused), (5, 1));
+}
+
+/// Of nothing it is known which build it is.
+#[test]
+fn the_next_boot_prints_what_the_kernel_would_have_printed() {
+    let kernel = two_cores();
+    for n in 0..300 {
+        call(ring(&kernel, 2), 20_000_000 + n);
+    }
+    let memory = after_a_reset(&kernel.bytes());
+    let survivor = kernel.recorder.survivor(&memory).expect("a region");
+    for count in [0, 1, 4, 400] {
+        let mut out = String::new();
+        survivor.print(&mut out, count).expect("a string has room");
+        let (head, events) = out.split_once('\n').expect("a line");
+        assert_eq!(
+            head,
+            "ftrace: recorded by an unknown build, build id none, boot 1"
+        );
+        assert!(events.lines().eq(dumped(&kernel, count)), "{events}");
+    }
 }
 
 /// More than are merged at a time.

@@ -131,6 +131,18 @@ impl Event {
         self.0[0] >> LAP_SHIFT == lap & LAP_MASK && self.0[1] & LAP_LOW_MASK == lap & LAP_LOW_MASK
     }
 
+    /// Whether it can be of a text: its callsite lies there. Types that are not known may be a newer minor version's.
+    pub fn may_be_of(self, text_start: u64, text_bytes: u64) -> bool {
+        let start = text_start & !LAP_LOW_MASK;
+        let end = text_start.saturating_add(text_bytes);
+        let offset = self.callsite_low().wrapping_sub(start as u32);
+        match self.kind() {
+            Some(Type::Data | Type::Task) => self.callsite_low() == 0,
+            Some(_) => u64::from(offset) < end - start,
+            None => true,
+        }
+    }
+
     /// The number of its type.
     #[inline]
     pub const fn code(self) -> u8 {

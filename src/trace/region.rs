@@ -2,10 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::control::Control;
-use super::{
-    CONTROL_BYTES, EVENT_BYTES, Event, FrameCounts, HEADER_BYTES, Header, HeaderError,
-    LAP_LOW_BITS, Type,
-};
+use super::{CONTROL_BYTES, EVENT_BYTES, Event, FrameCounts, HEADER_BYTES, Header, HeaderError};
 use core::fmt;
 
 /// Why bytes are no region.
@@ -146,23 +143,14 @@ pub struct Ring<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// Whether an event can be of this region's text: its callsite lies in it. Types that are not known may be a newer
-    /// minor version's.
-    fn is_possible(&self, event: Event) -> bool {
-        const LOW: u64 = (1 << LAP_LOW_BITS) - 1;
-        let start = self.text_start & !LOW;
-        let end = self.text_start.saturating_add(self.text_bytes);
-        let offset = event.callsite_low().wrapping_sub(start as u32);
-        match event.kind() {
-            Some(Type::Data | Type::Task) => event.callsite_low() == 0,
-            Some(_) => u64::from(offset) < end - start,
-            None => true,
-        }
-    }
-
     /// The number of the oldest event that is still there.
     pub(crate) fn oldest(&self) -> u64 {
         self.control.oldest() / EVENT_BYTES
+    }
+
+    /// How many slots it holds, whole or not.
+    pub(crate) fn held(&self) -> u64 {
+        self.control.stop() / EVENT_BYTES - self.oldest()
     }
 
     /// Its events, oldest first, each with its number; `None` for a slot whose event was never finished, or cannot be.
@@ -174,7 +162,9 @@ impl<'a> Ring<'a> {
             let position = number * EVENT_BYTES;
             let slot = self.data[(position & (bytes - 1)) as usize..].first_chunk();
             let event = slot.map(|slot| Event::from_bytes(*slot));
-            let is_one = |event: &Event| event.is_of(position, shift) && self.is_possible(*event);
+            let is_one = |event: &Event| {
+                event.is_of(position, shift) && event.may_be_of(self.text_start, self.text_bytes)
+            };
             (number, event.filter(is_one))
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -27,6 +27,8 @@ pub struct Machine {
     pub gic: u32,
     /// Memory, as QEMU writes it.
     pub memory: String,
+    /// The file that is the memory: what is in it stays there from one machine to the next.
+    pub ram: Option<PathBuf>,
     /// All cores take turns in one thread of the emulator.
     pub single: bool,
     /// One instruction is one nanosecond of the guest's time.
@@ -48,6 +50,7 @@ impl Default for Machine {
             cores: 1,
             gic: 3,
             memory: "256M".to_owned(),
+            ram: None,
             single: false,
             icount: false,
             virtualization: false,
@@ -145,10 +148,15 @@ pub fn command(machine: &Machine, elf: &Path) -> Command {
     command
         .arg("-machine")
         .arg(format!(
-            "virt,gic-version={}{}",
+            "virt,gic-version={}{}{}",
             machine.gic,
             if machine.virtualization {
                 ",virtualization=on"
+            } else {
+                ""
+            },
+            if machine.ram.is_some() {
+                ",memory-backend=ram"
             } else {
                 ""
             }
@@ -160,6 +168,13 @@ pub fn command(machine: &Machine, elf: &Path) -> Command {
         .arg("-nodefaults")
         .arg("-semihosting-config")
         .arg(semihosting);
+    if let Some(file) = &machine.ram {
+        command.arg("-object").arg(format!(
+            "memory-backend-file,id=ram,share=on,size={},mem-path={}",
+            machine.memory,
+            file.display()
+        ));
+    }
     if !machine.reboot {
         command.arg("-no-reboot");
     }
@@ -315,13 +330,15 @@ mod tests {
             icount: true,
             virtualization: true,
             words: vec!["insns".into(), "x".into()],
+            ram: Some("/r".into()),
             ..Machine::default()
         };
         let line = proc::line(&command(&machine, Path::new("/k")));
         assert!(
             line.contains("-cpu max")
                 && line.contains("-smp 2")
-                && line.contains("virt,gic-version=3,virtualization=on"),
+                && line.contains("virt,gic-version=3,virtualization=on,memory-backend=ram")
+                && line.contains("id=ram,share=on,size=256M,mem-path=/r"),
             "{line}"
         );
         assert!(line.contains("target=native,arg=insns,arg=x"), "{line}");

@@ -15,7 +15,7 @@ const EXAMPLES: &[&str] = &[
 /// Find the trace in a raw memory image, whatever the state of the kernel
 ///
 /// The image is what QEMU's `pmemsave`, a debugger or /dev/mem gives. Regions are found by their header, at multiples of 4096
-/// bytes; slots that were not completely written are counted and left out.
+/// bytes; slots that were not completely written, or hold no event of the kernel's text, are counted and left out.
 #[derive(Args)]
 #[command(after_help = manual(EXAMPLES))]
 pub struct DumpRam {

@@ -157,11 +157,12 @@ pub fn extract<W: Write>(
             break;
         }
         let control = Control::read(&block);
-        if control.role != role {
+        let checked = control.check(index as u32, header.region_bytes);
+        // Of a damaged block the role is not to be believed either.
+        if control.role != role && checked.is_ok() {
             continue;
         }
-        let rejected = control
-            .check(index as u32, header.region_bytes)
+        let rejected = checked
             .map_err(|error| error.to_string())
             .and_then(|()| claim(&control, &mut claimed));
         let mut ring = Ring {
@@ -172,8 +173,8 @@ pub fn extract<W: Write>(
             refused: rejected.err(),
         };
         if ring.refused.is_none() {
-            let ring = (&control, &mut ring);
-            copy(image, region, ring, &mut last, out)?;
+            let region = (region, header);
+            copy(image, region, (&control, &mut ring), &mut last, out)?;
         }
         rings.push(ring);
     }
@@ -199,7 +200,7 @@ fn claim(control: &Control, claimed: &mut BTreeMap<u64, u64>) -> Result<(), Stri
 /// Writes the events of a ring, and its counts.
 fn copy<W: Write>(
     image: &mut (impl Read + Seek),
-    region: u64,
+    (region, header): (u64, &Header),
     (control, ring): (&Control, &mut Ring),
     last: &mut u64,
     out: &mut FrameWriter<W>,
@@ -234,7 +235,10 @@ fn copy<W: Write>(
         for slot in slots.chunks_exact(SLOT) {
             let event = Event([u64_at(slot, 0), u64_at(slot, 8)]);
             // Zeroes are no event, although each sixteenth lap would fit.
-            if event.0 != [0; 2] && event.is_of(position, control.shift as u32) {
+            if event.0 != [0; 2]
+                && event.is_of(position, control.shift as u32)
+                && event.may_be_of(header.text_start, header.text_bytes)
+            {
                 *last = (*last).max(event.time());
                 batch.extend(event.without_lap().to_bytes());
                 ring.events += 1;

@@ -3,7 +3,7 @@
 extern crate alloc;
 
 use crate::FTRACE;
-use aarch64_ftrace::record::{Item, RecordError, RecordMemory, Recorder, Sizes};
+use aarch64_ftrace::record::{Item, RecordError, RecordMemory, Recorder, Sizes, Survivor};
 use aarch64_ftrace::trace::{Event, Type};
 use aarch64_ftrace::{Counts, Mode, ReturnStack};
 use alloc::string::ToString as _;
@@ -98,6 +98,20 @@ pub fn events(core: usize) {
             name(event.callsite_low()),
             name(event.upper())
         );
+    }
+}
+
+/// Prints the last events of each core that an earlier boot has recorded.
+pub fn print(survivor: &Survivor, count: usize) {
+    struct Console;
+    impl core::fmt::Write for Console {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            print!("{text}");
+            Ok(())
+        }
+    }
+    if survivor.print(&mut Console, count).is_err() {
+        println!("not printed");
     }
 }
 

@@ -3,7 +3,8 @@
 //@ profile: release
 //! What `cargo xtask test --only command` lets the host's command read. Told `hang`, it calls a few functions and then hangs
 //! with interrupts masked, its last calls in the ring and nowhere else. Told `send`, it sends its trace between lines of text and
-//! leaves with code 7. Told nothing, it says what its ring holds.
+//! leaves with code 7. Told `offer`, it says what another kernel has left in the memory that survives a reset. Told nothing, it
+//! says what its ring holds.
 #![no_std]
 #![no_main]
 
@@ -11,7 +12,7 @@ use aarch64_ftrace::sink::Stream;
 use aarch64_ftrace::trace::EndReason;
 use aarch64_ftrace::{Filter, Mode};
 use core::hint::black_box;
-use guest::record::{RECORDER, counts, install, sure};
+use guest::record::{RECORDER, counts, install, print, sure};
 use guest::{FTRACE, say};
 use virt::console::TraceLine;
 use virt::println;
@@ -45,8 +46,28 @@ fn send() {
     }
 }
 
+fn offer() {
+    let Some(memory) = virt::reset::persistent() else {
+        panic!("it is given once")
+    };
+    match RECORDER.survivor(&memory) {
+        Ok(found) => {
+            print(&found, 3);
+            let counts = found.rings().map(|ring| ring.counts());
+            let unfinished: u64 = counts.map(|counts| counts.unfinished).sum();
+            println!("{:?}, {unfinished} unfinished", found.build());
+        }
+        Err(error) => println!("refused: {error}"),
+    }
+}
+
 fn main() {
     guest::init();
+    let mut buffer = [0; 64];
+    let word = virt::words::command_line(&mut buffer);
+    if word == "offer" {
+        return offer();
+    }
     install(Mode::Overwrite, 1);
     let functions = [
         tick as *const () as usize,
@@ -57,8 +78,6 @@ fn main() {
         "record",
         FTRACE.register(sure(RECORDER.ops()), &Filter::at(&functions)),
     );
-    let mut buffer = [0; 64];
-    let word = virt::words::command_line(&mut buffer);
     for n in 0..TICKS {
         tick(n);
     }

@@ -6,17 +6,18 @@
 //@ emu-check: its text is loaded again behind the plug-in's back
 //! A recording in memory that no loader clears, over resets of the machine: offered by the next boot, with names where
 //! the kernel is the same; as another build's where the build id differs; refused with the reason where header, control block or
-//! size are not what they were; an event that cannot be is left out and counted.
+//! size are not what they were; an event that cannot be is left out and counted. Told `record`, it records and leaves: `cargo xtask
+//! test --only command` boots another kernel on the same RAM then.
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::record::{Build, Item, Persistent, Sizes};
+use aarch64_ftrace::record::{Persistent, Sizes};
 use aarch64_ftrace::sink::{MemorySink, Stream};
 use aarch64_ftrace::trace::{EndReason, FLAG_SURVIVES, Frame, FrameKind, Header};
 use aarch64_ftrace::{Filter, Mode};
 use core::hint::black_box;
-use guest::record::{EVENTS, RECORDER, RING_BYTES, sure};
-use guest::{FTRACE, register};
+use guest::record::{EVENTS, RECORDER, RING_BYTES, print, sure};
+use guest::register;
 use virt::println;
 
 virt::entry!(main);
@@ -28,7 +29,7 @@ const SIZES: Sizes = Sizes {
     mode: Mode::Overwrite,
     spare: true,
 };
-/// The written ring's data, behind header and control blocks.
+/// The first ring's data, behind header and control blocks: the snapshot's.
 const DATA: usize = 4096;
 /// Offsets of docs/trace-format.md.
 const HEADER_VERSION: usize = 20;
@@ -81,23 +82,7 @@ fn offered(memory: &Persistent) {
         );
     }
     assert_eq!(found.read(1).count(), 0, "there is no core 1");
-    let skip = found.read(0).count().saturating_sub(3);
-    for item in found.read(0).skip(skip) {
-        match item {
-            // Names are this kernel's.
-            Item::Event { event, .. } if found.build() == Build::Same => {
-                let symbol = |low| FTRACE.symbol(header.text_address(low) as usize);
-                match (symbol(event.callsite_low()), symbol(event.upper())) {
-                    (Some(function), Some(caller)) => {
-                        println!("    {} <- {}", function.name, caller.name);
-                    }
-                    _ => println!("    without a name"),
-                }
-            }
-            Item::Event { .. } => println!("    an event of another kernel"),
-            other => println!("    {other:?}"),
-        }
-    }
+    print(&found, 3);
     let mut bytes = [0; 8192];
     let mut stream = Stream::file(MemorySink::new(&mut bytes));
     match found.send(&mut stream) {
@@ -171,6 +156,9 @@ fn main() {
     let Some(mut memory) = virt::reset::persistent() else {
         panic!("it is given once")
     };
+    if virt::words::command_line(&mut [0; 64]) == "record" {
+        return record(memory, EVENTS + 44);
+    }
     assert!(virt::reset::persistent().is_none());
     let (stage, at) = stage(&mut memory);
     println!("boot {stage}");

@@ -3,6 +3,7 @@
 mod live;
 mod names;
 mod record;
+mod reset;
 mod run;
 mod sent;
 
@@ -44,6 +45,8 @@ struct Subject {
     names: Kernel,
     /// Sends its trace.
     sender: Kernel,
+    /// Records where no loader writes.
+    resets: Kernel,
     folder: tempfile::TempDir,
 }
 
@@ -58,6 +61,9 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     let Some(subject) = subject else { return };
     tally.step("dump-ram: a hung kernel's last events", || {
         subject.dump_ram()
+    });
+    tally.step("warm reset: another build offers what is left", || {
+        reset::is_offered_by_another_build(&subject)
     });
     tally.step(
         "replay: a file that the kernel wrote by semihosting",
@@ -101,6 +107,7 @@ impl Subject {
             boot: kernel("guest", BOOT)?,
             names: kernel("guest", names::GUEST)?,
             sender: kernel("guest", sent::GUEST)?,
+            resets: kernel("guest", reset::GUEST)?,
             folder: tempfile::tempdir()?,
         })
     }
