@@ -207,14 +207,17 @@ impl Control {
         self.mask.load(Ordering::Relaxed) + 1
     }
 
-    /// The position behind the last slot reserved, with what was written before it in order.
+    /// The position behind the last slot reserved. Acquire: what its core stored before a barrier and before that reservation is in
+    /// the slots that are read from here on (tests/litmus/ring-finished.litmus). Writers have no barrier of their own.
     pub(crate) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 
-    /// The position behind the last slot that was or will be written, whichever recording it is of.
+    /// The position behind the last slot that was or will be written, whichever recording it is of. Relaxed: it is looked at behind
+    /// the words of a slot, whose loads keep it there, and nothing is read by it.
     fn last(&self) -> u64 {
-        self.head().min(self.limit.load(Ordering::Relaxed))
+        let head = self.head.load(Ordering::Relaxed);
+        head.min(self.limit.load(Ordering::Relaxed))
     }
 
     /// Where the recording ended, or is now that the head is here.
@@ -329,7 +332,8 @@ impl Control {
     /// The two words in the slot of a position, whoever they are of.
     pub(crate) fn words(&self, position: u64) -> Event {
         let slot = self.slot(position);
-        // Acquire: the head that is read behind them is no older.
+        // Acquire, both of them: the head is read behind them, so that who is held up between the two until all laps fit again
+        // finds it moved (tests/litmus/ring-head.litmus). Up to seven laps the words need no order at all (ring-laps.litmus).
         Event([
             slot.0[0].load(Ordering::Acquire),
             slot.0[1].load(Ordering::Acquire),

@@ -4,7 +4,7 @@
 use crate::arch;
 use crate::cpu::CpuArea;
 use crate::kernel_stack::{KernelStack, Return};
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
 
 /// Most functions that are kept of one stack: the innermost.
 pub const STACK_FRAMES: usize = 128;
@@ -187,7 +187,7 @@ impl StackSlot {
             if is_whole {
                 return Some(head);
             }
-            core::hint::spin_loop();
+            spin_loop();
         }
         None
     }

@@ -50,7 +50,7 @@ enum Task {
         #[arg(long, default_value = "bench-table")]
         kernel: String,
     },
-    /// Judge the patch sequences of tests/litmus in the Arm memory model (herd7).
+    /// Judge the patch sequences and the rings of tests/litmus in the Arm memory model (herd7).
     Litmus {
         /// Only tests whose name contains this.
         name: Option<String>,

@@ -6,6 +6,7 @@
 //! | `publication` | a model: loom has no DMB and no address dependency; tests/litmus has the real sequence |
 //! | `registering` | the library's own `src/registry.rs` under its own lock, over loom's atomics |
 //! | `rings` | the library's own `src/ring.rs` and `src/record/reader.rs`, over loom's atomics |
+//! | `stacks` | the library's own `src/stack_tracer/slot.rs`, over loom's atomics |
 //! | `guard` | the library's own asm of asm/frame.S, interpreted, with interrupts at every instruction |
 #![cfg(test)]
 
@@ -14,6 +15,7 @@ mod locking;
 mod publication;
 mod registering;
 mod rings;
+mod stacks;
 mod sync;
 
 #[path = "../../../src/cpu.rs"]
@@ -29,11 +31,14 @@ mod registry;
 #[path = "../../../src/ring.rs"]
 #[allow(dead_code)]
 mod ring;
+#[path = "../../../src/stack_tracer/slot.rs"]
+#[allow(dead_code)]
+mod slot;
 #[path = "../../../src/trace/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod trace;
 
-// What src/lock.rs, src/cpu.rs and src/registry.rs know of the rest of the library.
+// What src/lock.rs, src/cpu.rs, src/registry.rs and src/stack_tracer/slot.rs know of the rest of the library.
 
 mod instances {
     pub(crate) const LINE: usize = 64;
@@ -91,6 +96,16 @@ mod kernel_stack {
         pub(crate) fn high(&self) -> u64 {
             0
         }
+
+        pub(crate) fn bounds(&self) -> std::ops::Range<usize> {
+            0..0
+        }
+    }
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Return {
+        pub(crate) address: u64,
+        pub(crate) record: Option<u64>,
     }
 }
 
@@ -113,5 +128,9 @@ mod platform {
 mod arch {
     pub(crate) fn in_tracer() -> bool {
         false
+    }
+
+    pub(crate) fn ticks() -> u64 {
+        0
     }
 }

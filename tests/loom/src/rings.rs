@@ -4,9 +4,11 @@
 //! An event's fields follow from the position that its writer reserved, so that words of two events, or an event of another
 //! position, are known.
 
+mod orders;
+
 use crate::reader::{Item, Reader};
 use crate::ring::{Control, Counts, Mode, Slot};
-use crate::sync::watch;
+use crate::sync::{AtomicU64, watch};
 use crate::trace::{DATA_RESULT, Data, EVENT_BYTES, Event, Type};
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -49,6 +51,13 @@ impl Memory {
 
     fn bytes(self) -> u64 {
         self.count as u64 * EVENT_BYTES
+    }
+
+    /// Reserves this many laps at once: loom knows the last seven values of a word.
+    fn skip(self, laps: u64) {
+        // SAFETY: the block's first word is its head, an atomic, which the ring has made.
+        let head = unsafe { &*(self.block as *const AtomicU64) };
+        head.fetch_add(laps * self.bytes(), Ordering::Relaxed);
     }
 
     /// The head, which is the block's first word, and the slots, each with its first value.

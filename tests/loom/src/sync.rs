@@ -2,14 +2,43 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+/// What a twin does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Without {
+    /// Acquire loads are relaxed.
+    AcquireLoad,
+    /// Exchanges are relaxed.
+    AcquireExchange,
+    /// Release stores are relaxed.
+    ReleaseStore,
+    /// There is no fence of this order.
+    Fence(Ordering),
+    /// An exchange is a load, a comparison and a store that somebody may come between.
+    Exchange,
+}
+
+// All threads of a model are one thread of the system.
 std::thread_local! {
-    /// loom's stand-ins for words in memory, by address. All threads of a model are one thread of the system.
+    /// loom's stand-ins for words in memory, by address.
     static WATCHED: RefCell<HashMap<usize, Rc<loom::sync::atomic::AtomicU64>>> = RefCell::default();
+    /// Memory of zeroes, and how many of its words are watched, from their first use on.
+    static ZEROES: RefCell<(Range<usize>, usize)> = const { RefCell::new((0..0, 0)) };
+    static BROKEN: Cell<Option<Without>> = const { Cell::new(None) };
+}
+
+/// From here on, in this test, the code is broken in this place.
+pub(crate) fn do_without(what: Without) {
+    BROKEN.set(Some(what));
+}
+
+fn is_without(what: Without) -> bool {
+    BROKEN.get() == Some(what)
 }
 
 /// From here on, until the next call, loom orders the accesses to these words: begin each run of a model with it.
@@ -19,6 +48,19 @@ pub(crate) fn watch(words: impl IntoIterator<Item = (usize, u64)>) {
         .map(|(at, value)| (at, Rc::new(loom::sync::atomic::AtomicU64::new(value))));
     let words = words.collect();
     WATCHED.with(|watched| *watched.borrow_mut() = words);
+    ZEROES.set((0..0, 0));
+}
+
+/// The same for the words of this memory that are used first, so many; they are zero.
+pub(crate) fn watch_first(count: usize, at: Range<usize>) {
+    watch([]);
+    ZEROES.set((at, count));
+}
+
+pub(crate) fn fence(order: Ordering) {
+    if !is_without(Without::Fence(order)) {
+        loom::sync::atomic::fence(order);
+    }
 }
 
 /// A word of memory, of the size that the layout has: loom's where it is watched, else nobody changes it meanwhile.
@@ -33,17 +75,33 @@ impl AtomicU64 {
 
     fn watched(&self) -> Option<Rc<loom::sync::atomic::AtomicU64>> {
         let at = std::ptr::from_ref(self) as usize;
-        WATCHED.with(|watched| watched.borrow().get(&at).cloned())
+        let zero = || Rc::new(loom::sync::atomic::AtomicU64::new(0));
+        WATCHED.with(|watched| {
+            let mut watched = watched.borrow_mut();
+            let is_next = |(zeroes, count): &(Range<usize>, usize)| {
+                zeroes.contains(&at) && watched.len() < *count
+            };
+            if ZEROES.with_borrow(is_next) {
+                watched.entry(at).or_insert_with(zero);
+            }
+            watched.get(&at).cloned()
+        })
     }
 
-    pub(crate) fn load(&self, order: Ordering) -> u64 {
+    pub(crate) fn load(&self, mut order: Ordering) -> u64 {
+        if order == Ordering::Acquire && is_without(Without::AcquireLoad) {
+            order = Ordering::Relaxed;
+        }
         match self.watched() {
             Some(word) => word.load(order),
             None => self.0.load(order),
         }
     }
 
-    pub(crate) fn store(&self, value: u64, order: Ordering) {
+    pub(crate) fn store(&self, value: u64, mut order: Ordering) {
+        if order == Ordering::Release && is_without(Without::ReleaseStore) {
+            order = Ordering::Relaxed;
+        }
         match self.watched() {
             Some(word) => word.store(value, order),
             None => self.0.store(value, order),
@@ -54,6 +112,30 @@ impl AtomicU64 {
         match self.watched() {
             Some(word) => word.fetch_add(value, order),
             None => self.0.fetch_add(value, order),
+        }
+    }
+
+    pub(crate) fn compare_exchange(
+        &self,
+        old: u64,
+        new: u64,
+        mut success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        if is_without(Without::AcquireExchange) {
+            success = Ordering::Relaxed;
+        }
+        if is_without(Without::Exchange) {
+            let now = self.load(failure);
+            if now != old {
+                return Err(now);
+            }
+            self.store(new, Ordering::Relaxed);
+            return Ok(old);
+        }
+        match self.watched() {
+            Some(word) => word.compare_exchange(old, new, success, failure),
+            None => self.0.compare_exchange(old, new, success, failure),
         }
     }
 }
