@@ -249,6 +249,8 @@ fn sums_of_what_a_file_claims_do_not_overflow() {
     let lines = folded::lines(&trace, &symbols, &all).expect("made");
     let most = format!("sched::schedule {}", u64::MAX);
     assert!(lines.contains(&most), "{lines:?}");
+    let drawn = folded::flame_graph(&lines, "", io::sink());
+    assert!(drawn.is_err_and(|why| why.to_string().contains("add up to more")));
     let folder = tempfile::tempdir().expect("a folder");
     ctf::write(&trace, &symbols, &all, folder.path()).expect("written");
     uftrace::write(&trace, &symbols, &all, folder.path()).expect("written");

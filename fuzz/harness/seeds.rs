@@ -3,7 +3,10 @@
 use aarch64_ftrace::bootconfig;
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::names::Names;
-use aarch64_ftrace::trace::{Event, FrameKind, Header, NO_CORE, Type, events_head};
+use aarch64_ftrace::trace::{
+    EndReason, Event, FrameCounts, FrameKind, Header, NO_CORE, Type, counts_payload, end_payload,
+    events_head,
+};
 use aftrace::gdb::packet::encode as encode_packet;
 use aftrace::names::{Record, encode};
 use aftrace::trace::ram::FrameWriter;
@@ -181,7 +184,81 @@ pub fn files() -> Vec<Vec<u8>> {
         out.frame(kind, core, payload)
             .expect("writing memory does not fail");
     }
-    vec![FILE.to_vec(), bytes, ARGUMENTS.to_vec(), ADDED.to_vec()]
+    vec![
+        FILE.to_vec(),
+        bytes,
+        ARGUMENTS.to_vec(),
+        ADDED.to_vec(),
+        extreme(),
+    ]
+}
+
+/// A trace file with the largest of everything: addresses, times, counts; a slow clock, and names that formats must not take for their own.
+fn extreme() -> Vec<u8> {
+    const LATEST: u64 = (1 << 56) - 1;
+    let text = u64::MAX - 0xFFFF;
+    let header = Header {
+        cpus: 2,
+        rings: 2,
+        region_bytes: 1 << 20,
+        controls: 256,
+        frequency: 1,
+        text_start: text,
+        text_bytes: 1 << 16,
+        link_start: 0x4020_0000,
+        return_start: u64::MAX - 63,
+        return_bytes: 64,
+        ..Header::default()
+    };
+    let at = u64::MAX - 0xFF;
+    let event = |kind, time, upper| Event::new(kind, time, at, upper, 0, 12);
+    let events = [
+        event(Type::Task, 0, u32::MAX),
+        event(Type::Entry, 0, u32::MAX),
+        event(Type::Entry, LATEST, 0),
+        event(Type::Exit, LATEST, u32::MAX),
+        event(Type::Exit, 1, u32::MAX),
+        event(Type::Task, LATEST, 1_000_000),
+        event(Type::Function, 0, u32::MAX),
+        event(Type::Trigger, LATEST, u32::MAX),
+    ];
+    let slots: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
+    let name = "\0\n\"\\;%s\u{7f}\u{2028} = {}";
+    let mut symbol = (u64::MAX - 0xFF).to_le_bytes().to_vec();
+    symbol.extend(u32::MAX.to_le_bytes());
+    symbol.extend((name.len() as u16).to_le_bytes());
+    symbol.extend(name.as_bytes());
+    let mut task = u32::MAX.to_le_bytes().to_vec();
+    task.extend((name.len() as u16).to_le_bytes());
+    task.extend(name.as_bytes());
+    let counts = counts_payload(FrameCounts {
+        written: u64::MAX,
+        overwritten: u64::MAX,
+        dropped: u64::MAX,
+        unfinished: u64::MAX,
+        refused: u64::MAX,
+    });
+    let lost = events_head(u64::MAX, u64::MAX);
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    let frames: [(FrameKind, u16, &[&[u8]]); 7] = [
+        (FrameKind::Header, NO_CORE, &[&header.to_bytes()]),
+        (FrameKind::Symbols, NO_CORE, &[&symbol]),
+        (FrameKind::Tasks, NO_CORE, &[&task]),
+        (FrameKind::Events, 0, &[&lost, &slots]),
+        (FrameKind::Events, NO_CORE - 1, &[&lost, &slots]),
+        (FrameKind::Counts, NO_CORE - 1, &[&counts]),
+        (
+            FrameKind::End,
+            NO_CORE,
+            &[&end_payload(u64::MAX, EndReason::Asked)],
+        ),
+    ];
+    for (kind, core, payload) in frames {
+        out.frame(kind, core, payload)
+            .expect("writing memory does not fail");
+    }
+    bytes
 }
 
 /// Frames: each of the recorders' files begins with one.

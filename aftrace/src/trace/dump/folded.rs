@@ -85,11 +85,18 @@ fn listed(paths: &Paths) -> Vec<Spent> {
 /// Draws the lines as a flame graph.
 ///
 /// # Errors
-/// There is nothing to draw, or `out` fails.
+/// There is nothing to draw, the lines are more than a flame graph adds up, or `out` fails.
 pub fn flame_graph(lines: &[String], title: &str, out: impl Write) -> io::Result<()> {
     if lines.is_empty() {
         return Err(io::Error::other(
             "no call in the trace that a flame graph could show: it needs function graph events",
+        ));
+    }
+    let values = lines.iter().filter_map(|line| line.rsplit_once(' '));
+    let mut values = values.filter_map(|(_, value)| value.parse::<u64>().ok());
+    if values.try_fold(0, u64::checked_add).is_none() {
+        return Err(io::Error::other(
+            "the times add up to more than 584 years, which only damage makes: choose a part with --time-range or --core",
         ));
     }
     let mut options = inferno::flamegraph::Options::default();
