@@ -123,6 +123,34 @@ fn files_that_are_no_trace() {
     }
 }
 
+/// Names with what a terminal obeys: verbs show them without, and lines stay whole.
+#[test]
+fn names_do_nothing_to_the_terminal() {
+    let mut parts = whole();
+    let name = "\u{1b}[2Jfs\r\n\u{9b}31m\u{7}";
+    let address = kernel::entry(1).to_le_bytes();
+    parts[1] = verbs::named(
+        FrameKind::Symbols,
+        &[&address[..], &[0, 1, 0, 0]].concat(),
+        name.as_bytes(),
+    );
+    parts[2] = verbs::named(FrameKind::Tasks, &7_u32.to_le_bytes(), name.as_bytes());
+    let (bytes, _) = written(&parts);
+    for verb in VERBS.into_iter().chain([&["symbols"][..], &["info"]]) {
+        let made = aftrace(verb, &bytes);
+        assert_eq!(made.code, Some(0), "{verb:?}: {}", made.says);
+        let shown = String::from_utf8(made.shown).expect("text");
+        let obeyed = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!(shown + &made.says).contains(obeyed), "{verb:?}");
+    }
+    let shown = aftrace(&["symbols"], &bytes).shown;
+    assert!(
+        String::from_utf8(shown)
+            .expect("text")
+            .ends_with("  [2Jfs   31m \n")
+    );
+}
+
 /// Files of many megabytes that would have a reader keep several times as much, or say as much.
 #[test]
 fn hostile_files_take_no_more_memory_than_verbs_have() {

@@ -11,6 +11,7 @@ pub use super::lost::Lost;
 use super::lost::Numbers;
 use super::play::{Cursor, Events};
 use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
+use super::symbols::in_one_line;
 use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, Event, FRAME_HEAD_BYTES, FrameCounts, FrameKind, HEADER_BYTES,
     Header, HeaderError, Type,
@@ -259,7 +260,7 @@ impl Trace {
                     if self.tasks.len() >= TASKS_MAX {
                         return None;
                     }
-                    self.tasks.insert(u32_at(rest, 0), name.to_owned());
+                    self.tasks.insert(u32_at(rest, 0), in_one_line(name));
                     rest = &rest[6 + name.len()..];
                 }
             }

@@ -69,6 +69,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A name without what a terminal obeys, and a format takes for the end of a line.
+pub(crate) fn in_one_line(name: &str) -> String {
+    name.replace(char::is_control, " ")
+}
+
 impl Symbols {
     /// Those that the trace brings along.
     #[must_use]
@@ -129,6 +134,11 @@ impl Symbols {
     }
 
     fn new(mut symbols: Vec<Symbol>, header: Header) -> Self {
+        for symbol in &mut symbols {
+            if symbol.name.contains(char::is_control) {
+                symbol.name = in_one_line(&symbol.name);
+            }
+        }
         symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
         symbols.dedup();
         let mut aliases = Vec::new();

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::functions::Functions;
 use super::threads::Threads;
-use super::{Omitted, marks, register};
+use super::{Omitted, cut, marks, register};
 use crate::trace::brackets::Mark;
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
@@ -42,8 +42,9 @@ const STRINGS_MAX: u32 = 0x7fff;
 const INLINE: u64 = 0x8000;
 /// References to threads have 8 bits; 0 is a thread that stands in the record itself.
 const THREADS_MAX: usize = 255;
-/// A text in a record; longer names are cut.
-const TEXT_MAX: usize = 0x7ff8;
+/// Bytes of a text in a record. Readers take no more, and with all that may stand beside it the record has less than the 4095 words
+/// that a head can say.
+const TEXT_MAX: usize = 32_000;
 /// All tasks are threads of the kernel.
 const PROCESS: u64 = 1;
 
@@ -54,11 +55,12 @@ struct Writer<'a, W> {
     out: W,
     threads: Threads<'a>,
     functions: Functions<'a>,
-    /// Functions whose name is written.
+    /// Functions whose name has been written.
     known: FxHashSet<u32>,
     /// Where a task stands in the table of threads, 0 for those that do not.
     places: FxHashMap<Task, u64>,
     running: FxHashMap<u16, Task>,
+    cut_names: u64,
 }
 
 /// Writes the trace.
@@ -81,32 +83,30 @@ pub fn write(
         known: FxHashSet::default(),
         places: FxHashMap::default(),
         running: FxHashMap::default(),
+        cut_names: 0,
     };
     writer.words(&[MAGIC])?;
     writer.record(INITIALIZATION, &[trace.header.frequency.max(1)])?;
     writer.object(PROCESS_OBJECT, PROCESS, "kernel", &[])?;
     let omitted = marks(trace, symbols, filter, |mark| writer.mark(mark))?;
     writer.out.flush()?;
-    Ok(omitted)
+    let names = writer.cut_names;
+    Ok(Omitted { names, ..omitted })
 }
 
 /// Text in whole words.
 fn padded(text: &str) -> Vec<u64> {
-    let mut end = text.len().min(TEXT_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
     let word = |bytes: &[u8]| {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
         u64::from_le_bytes(word)
     };
-    text.as_bytes()[..end].chunks(8).map(word).collect()
+    cut(text, TEXT_MAX).as_bytes().chunks(8).map(word).collect()
 }
 
 /// A reference to a text that stands in the record.
 fn inline(text: &str) -> u64 {
-    INLINE | text.len().min(TEXT_MAX) as u64
+    INLINE | cut(text, TEXT_MAX).len() as u64
 }
 
 impl<W: Write> Writer<'_, W> {
@@ -142,6 +142,7 @@ impl<W: Write> Writer<'_, W> {
                 };
                 self.places.insert(task, place);
                 let name = self.threads.name(task);
+                self.cut_names += u64::from(name.len() > TEXT_MAX);
                 let argument = "process";
                 let head = ARGUMENT_KOID | 3 << 4 | inline(argument) << 16;
                 let words = [&[head], padded(argument).as_slice(), &[PROCESS]].concat();
@@ -166,10 +167,11 @@ impl<W: Write> Writer<'_, W> {
         }
         let name = self.functions.name(number);
         let (reference, text) = (inline(name), padded(name));
+        let is_cut = name.len() > TEXT_MAX;
+        self.cut_names += u64::from(self.known.insert(number) && is_cut);
         if number > STRINGS_MAX {
             return Ok((reference, text));
         }
-        self.known.insert(number);
         let length = reference & !INLINE;
         self.record(STRING | u64::from(number) << 16 | length << 32, &text)?;
         Ok((number.into(), Vec::new()))

@@ -15,7 +15,7 @@ use std::{fmt, io};
 use super::brackets::{self, Mark, Values};
 use super::file::Trace;
 use super::filter::Filter;
-use super::symbols::Symbols;
+use super::symbols::{Symbols, in_one_line};
 
 /// What a format has no room for, or damage made impossible to place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Omitted {
     pub values: u64,
     /// Calls without a time, where only times are shown.
     pub unfinished: u64,
+    /// Names of functions and tasks that are there in part.
+    pub names: u64,
 }
 
 impl fmt::Display for Omitted {
@@ -45,6 +47,10 @@ impl fmt::Display for Omitted {
             (
                 self.unfinished,
                 "calls that have not returned, or whose return is missing",
+            ),
+            (
+                self.names,
+                "ends of names that are longer than the format takes",
             ),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0);
@@ -96,9 +102,11 @@ fn marks_knowing<F: FnMut(Mark) -> io::Result<()>>(
     })
 }
 
-/// A name for formats in which a line ends it.
-fn in_one_line(name: &str) -> String {
-    name.replace(char::is_control, " ")
+/// So many bytes of a name, or fewer, so that no character is cut.
+fn cut(name: &str, most: usize) -> &str {
+    let most = most.min(name.len());
+    let end = (0..=most).rev().find(|end| name.is_char_boundary(*end));
+    &name[..end.unwrap_or(0)]
 }
 
 /// The register that an argument was in.

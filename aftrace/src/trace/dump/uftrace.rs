@@ -151,7 +151,7 @@ impl Writer<'_> {
         let distance = symbols.entry(callsite).wrapping_sub(start) & u64::from(u32::MAX);
         self.names
             .entry(distance)
-            .or_insert_with(|| in_one_line(&symbols.name(callsite)));
+            .or_insert_with(|| symbols.name(callsite));
         BASE + distance
     }
 

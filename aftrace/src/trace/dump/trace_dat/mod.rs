@@ -13,7 +13,7 @@ use std::path::Path;
 
 use self::head::{ENTRY, EXIT, FUNCTION, SWITCH, is_known_of_some};
 use super::threads::Threads;
-use super::{Omitted, in_one_line, marks_knowing};
+use super::{Omitted, cut, in_one_line, marks_knowing};
 use crate::trace::brackets::{Mark, Values};
 use crate::trace::calls::Task;
 use crate::trace::file::Trace;
@@ -31,6 +31,8 @@ const MISSED: u64 = 1 << 31 | 1 << 30;
 const DELTA_BITS: u32 = 27;
 const LENGTH_BITS: u32 = 5;
 const TIME_EXTEND: u32 = 30;
+/// A task's name in a switch, with the zero behind it.
+const COMM_BYTES: usize = 16;
 
 /// A name without blanks and ends of lines, at which trace-cmd ends one: `<A as B>::f` is `<A_as_B>::f`.
 #[must_use]
@@ -167,9 +169,10 @@ impl Writer<'_> {
     /// Name, id and priority of a task, as a switch has them. There are no priorities: it is Linux's usual one.
     fn switched(&mut self, task: Task) -> Vec<u8> {
         self.tasks.insert(task);
-        let mut fields = self.threads.name(task).into_bytes();
-        fields.resize(16, 0);
-        fields[15] = 0;
+        // The whole name stands before the events.
+        let name = self.threads.name(task);
+        let mut fields = cut(&name, COMM_BYTES - 1).as_bytes().to_vec();
+        fields.resize(COMM_BYTES, 0);
         fields.extend(self.threads.number(task).to_le_bytes());
         fields.extend(120_u32.to_le_bytes());
         fields
