@@ -3,7 +3,7 @@
 mod kernel;
 mod verbs;
 
-use aarch64_ftrace::trace::{FrameKind, crc32};
+use aarch64_ftrace::trace::{FrameKind, Type, crc32, events_head};
 use verbs::{
     COUNTS, EARLY, END, Made, OUTPUT, Part, SECOND_HEADER, VERBS, aftrace, batch, part, whole,
     without, written,
@@ -135,6 +135,17 @@ fn names_do_nothing_to_the_terminal() {
         name.as_bytes(),
     );
     parts[2] = verbs::named(FrameKind::Tasks, &7_u32.to_le_bytes(), name.as_bytes());
+    // What the task does, on a core of its own.
+    let at = kernel::callsite(1);
+    let events = [
+        kernel::event(Type::Task, 500, 0, 7),
+        kernel::event(Type::Entry, 510, at, 0),
+        kernel::event(Type::Exit, 620, at, 110),
+    ];
+    let events = events.iter().flat_map(|event| event.to_bytes());
+    let payload = events_head(0, 0).into_iter().chain(events);
+    let task = part(FrameKind::Events, payload.collect::<Vec<u8>>());
+    parts.insert(3, Part { core: 2, ..task });
     let (bytes, _) = written(&parts);
     for verb in VERBS.into_iter().chain([&["symbols"][..], &["info"]]) {
         let made = aftrace(verb, &bytes);
