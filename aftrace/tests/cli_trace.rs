@@ -185,3 +185,43 @@ fn symbols_takes_a_kernel_or_a_trace() {
         "#0 0x40200040 outer (/src/main.rs:10)\n#1 0x40200080 other = twin\n"
     );
 }
+
+#[test]
+fn a_glob_that_lacks_the_crate_gets_it_and_it_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(
+        path.join("x.aft"),
+        file(&[Core::new(1).run(40).events], 100),
+    )
+    .unwrap();
+    let verbs: [&[&str]; 5] = [
+        &["replay", "x.aft", "-F", "NAME"],
+        &["report", "x.aft", "-N", "NAME", "-C", "handle"],
+        &["report", "x.aft", "--diff", "x.aft", "-F", "NAME"],
+        &["graph", "x.aft", "NAME"],
+        &["dump", "x.aft", "--chrome", "-F", "NAME"],
+    ];
+    for verb in verbs {
+        let shown = |name: &str, caller: &str| {
+            let words = verb.iter().map(|word| match *word {
+                "NAME" => name,
+                "handle" => caller,
+                word => word,
+            });
+            aftrace(&words.collect::<Vec<_>>(), path)
+        };
+        let (code, whole, quiet) = shown("sched::schedule", "irq::handle");
+        assert_eq!((code, quiet.as_str()), (0, ""), "{verb:?}");
+        assert!(whole.lines().count() > 1, "{verb:?}: {whole}");
+        let (code, bare, says) = shown("schedule", "handle");
+        assert_eq!((code, bare), (0, whole), "{verb:?}");
+        let taken = "\"schedule\" matches no function's name: sched::schedule is taken";
+        assert_eq!(says.matches(taken).count(), 1, "{verb:?}: {says}");
+        let lines = 1 + usize::from(verb.contains(&"-C"));
+        assert_eq!(says.lines().count(), lines, "{verb:?}: {says}");
+    }
+    let near = aftrace(&["symbols", "x.aft", "--filter", "schedule"], path);
+    let says = "0 of 6 functions: is it sched::schedule?\n";
+    assert_eq!((near.0, near.1.as_str(), near.2.as_str()), (0, "", says));
+}

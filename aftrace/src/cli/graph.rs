@@ -4,7 +4,8 @@ use aftrace::trace::graph::{self, Style};
 use aftrace::trace::paths::Paths;
 use clap::Args;
 
-use super::nothing::suggestion;
+use super::meant::taken;
+use super::nothing::{below_crate, suggestion};
 use super::progress::Writes;
 use super::select::{Input, Select};
 use super::{Outcome, manual, stdout};
@@ -50,6 +51,12 @@ impl Graph {
         match &self.function {
             None => graph::write(&paths, &symbols, style, stdout())?,
             Some(pattern) => {
+                let below = below_crate(pattern, &symbols);
+                if let Some(below) = &below {
+                    let said = taken(&format!("{pattern:?}"), below);
+                    note!("aftrace: {}: {said}", self.input.trace.display());
+                }
+                let pattern = below.as_ref().unwrap_or(pattern);
                 if !graph::write_focus(&paths, pattern, &symbols, style, stdout())? {
                     return Err(format!(
                         "{}: no call of a function that {pattern:?} matches: `aftrace report` lists those that were called{}",

@@ -136,10 +136,18 @@ pub fn boot(
         }
         Screen::Lines(_) | Screen::Aside(_) => {}
     }
-    if interrupted.load(Ordering::Acquire) {
+    let (interrupted, over) = (
+        interrupted.load(Ordering::Acquire),
+        over.load(Ordering::Acquire),
+    );
+    // Where the kernel was in the middle of a line, what follows begins one of its own, if anybody listens.
+    if (interrupted || over) && !at_start {
+        let _ = writeln!(out);
+    }
+    if interrupted {
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    if over.load(Ordering::Acquire) {
+    if over {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(status.code().map_or(ExitCode::FAILURE, |code| {

@@ -11,6 +11,7 @@ mod files;
 mod graph;
 mod info;
 mod machine;
+mod meant;
 mod nothing;
 mod output;
 mod progress;
@@ -55,6 +56,7 @@ fn manual(examples: &[&str]) -> String {
 ///   aftrace replay boot.aft -F 'fs::open' -D 3
 ///
 /// GLOB is a function's path, with * for any letters and ? for one: 'sched::*', '*::drop'. Quote it, or the shell looks for files.
+/// One that lacks the crate, sched::* for demo::sched::*, gets it.
 /// The options of replay, report, graph and dump are uftrace's: -F, -N, -C, -D, -t, -r, -s. There is no pager: | less.
 /// In place of a file, - is the standard input or output.
 #[derive(Parser)]

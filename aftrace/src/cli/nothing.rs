@@ -10,14 +10,8 @@ use aftrace::trace::file::Trace;
 use aftrace::trace::filter::{Filter, Shown};
 use aftrace::trace::symbols::Symbols;
 
+use super::meant;
 use super::select::Select;
-
-/// So many names are said to be near.
-const NEAR: usize = 3;
-/// How alike they are at least, of 1.
-const ALIKE: f64 = 0.8;
-/// Longer names are not compared: files have names of any length.
-const COMPARED: usize = 200;
 
 impl Select {
     /// What to look at. A glob that no function's name matches is said.
@@ -30,7 +24,7 @@ impl Select {
         trace: &Trace,
         symbols: &Symbols,
     ) -> Result<Filter, Box<dyn Error>> {
-        let filter = self.filter(trace.header.frequency);
+        let filter = self.taken(trace, symbols, |_| {});
         let leaves = |filter: &Filter| leaves(filter, trace, symbols);
         if leaves(&filter)? || !leaves(&Filter::default())? {
             return Ok(self.noted(path, trace, symbols));
@@ -51,11 +45,32 @@ impl Select {
 
     /// As [`Self::checked`], where nothing is an answer, too.
     pub fn noted(&self, path: &Path, trace: &Trace, symbols: &Symbols) -> Filter {
-        let filter = self.filter(trace.header.frequency);
+        let filter = self.taken(trace, symbols, |said| {
+            note!("aftrace: {}: {said}", path.display());
+        });
         for (option, globs) in globs(&filter) {
             for glob in globs.iter().filter(|glob| is_unknown(glob, symbols)) {
                 let (path, near) = (path.display(), near(glob, symbols));
                 note!("aftrace: {path}: {option} {glob:?} matches no function's name{near}");
+            }
+        }
+        filter
+    }
+
+    /// The filter, where globs that lack the crate have it.
+    pub fn taken(&self, trace: &Trace, symbols: &Symbols, mut say: impl FnMut(String)) -> Filter {
+        let mut filter = self.filter(trace.header.frequency);
+        let lists = [
+            ("--filter", &mut filter.functions),
+            ("--notrace", &mut filter.hidden),
+            ("--caller", &mut filter.callers),
+        ];
+        for (option, globs) in lists {
+            for glob in globs {
+                if let Some(below) = below_crate(glob, symbols) {
+                    say(meant::taken(&format!("{option} {glob:?}"), &below));
+                    *glob = below;
+                }
             }
         }
         filter
@@ -165,40 +180,25 @@ fn is_unknown(glob: &str, symbols: &Symbols) -> bool {
     !other && !symbols.all().is_empty() && !names.any(matches)
 }
 
-/// The same, where no function has such a name.
+/// The glob with the crate that it lacks.
+pub fn below_crate(glob: &str, symbols: &Symbols) -> Option<String> {
+    let names = || symbols.all().iter().map(|symbol| symbol.name.as_str());
+    is_unknown(glob, symbols)
+        .then(|| meant::below_crate(glob, names()))
+        .flatten()
+}
+
+fn near(glob: &str, symbols: &Symbols) -> String {
+    meant::near(
+        glob,
+        symbols.all().iter().map(|symbol| symbol.name.as_str()),
+    )
+}
+
+/// What is near a glob, where no function has such a name.
 pub fn suggestion(glob: &str, symbols: &Symbols) -> String {
     match is_unknown(glob, symbols) {
         true => near(glob, symbols),
         false => String::new(),
-    }
-}
-
-/// Names that are near a glob, to be put behind a message.
-fn near(glob: &str, symbols: &Symbols) -> String {
-    // As many parts of a path as the glob has, wherever they stand: of `shced::*` and `sched::idle` the first.
-    let wanted: Vec<&str> = glob
-        .split("::")
-        .map(|part| part.trim_matches('*'))
-        .filter(|part| !part.is_empty())
-        .collect();
-    let text = wanted.join("::");
-    let alike = |name: &str| {
-        let parts: Vec<&str> = name.split("::").collect();
-        let windows = parts.windows(wanted.len().max(1));
-        windows
-            .map(|window| strsim::jaro_winkler(&text, &window.join("::")))
-            .fold(0.0, f64::max)
-    };
-    let names = symbols.all().iter().map(|symbol| symbol.name.as_str());
-    let scored = names
-        .filter(|name| name.len() <= COMPARED)
-        .map(|name| (alike(name), name));
-    let mut scored: Vec<_> = scored.filter(|(alike, _)| *alike >= ALIKE).collect();
-    // Stable: of those that are as near the one with the lower address.
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let names: Vec<_> = scored.iter().take(NEAR).map(|(_, name)| *name).collect();
-    match names.is_empty() {
-        true => "; `aftrace symbols` lists all".to_owned(),
-        false => format!(": is it {}?", names.join(", or ")),
     }
 }

@@ -3,13 +3,15 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aarch64_ftrace::bootconfig::{self, BootConfig, Purpose, Setting};
+use aarch64_ftrace::glob;
 use aftrace::arguments;
-use aftrace::elf::Kernel;
+use aftrace::elf::{Callsite, Kernel};
 use aftrace::embed::embed_file;
 use aftrace::run;
 use aftrace::trace::live::Lines;
@@ -20,7 +22,7 @@ use super::embed::describe;
 use super::machine::{Guest, Screen, boot};
 use super::output::is_no_console;
 use super::region::Wanted;
-use super::{INCOMPLETE, Outcome, at, files, manual, read};
+use super::{INCOMPLETE, Outcome, at, files, manual, meant, read};
 
 const EXAMPLES: &[&str] = &[
     "aftrace record kernel.elf --function 'sched::*' --graph 'fs::*' -o boot.aft",
@@ -87,7 +89,8 @@ pub struct Record {
 
 impl Record {
     pub fn run(&self) -> Outcome {
-        let text = self.text()?;
+        // What is wrong in itself is refused before anything is made.
+        self.text(&self.lists())?;
         is_no_console(&self.output)?;
         let scratch = env::temp_dir();
         let folder = tempfile::tempdir().map_err(files::writing(&scratch))?;
@@ -95,8 +98,12 @@ impl Record {
         files::is_free(&self.output, &[&self.guest.kernel])?;
         fs::write(&copy, read(&self.guest.kernel)?).map_err(files::writing(&copy))?;
         embed_file(&copy).map_err(describe(&self.guest.kernel))?;
-        if !self.bootargs {
-            self.place(&copy, &text)?;
+        let mut bytes = read(&copy)?;
+        let space = self.space(&bytes)?;
+        let text = self.text(&self.taken(&bytes)?)?;
+        if let Some(space) = space {
+            bootconfig::write(&mut bytes[space], &text).map_err(at(&self.guest.kernel))?;
+            fs::write(&copy, bytes).map_err(files::writing(&copy))?;
         }
         let ram = folder.path().join("ram");
         let command = run::command(&self.guest.qemu, &copy, &self.arguments(&text, &ram));
@@ -116,15 +123,64 @@ impl Record {
         })
     }
 
+    /// The patterns, by what they are for.
+    fn lists(&self) -> [Vec<String>; 5] {
+        Purpose::ALL.map(|purpose| {
+            let list = match purpose {
+                Purpose::Function => &self.function,
+                Purpose::Graph => &self.graph,
+                Purpose::Notrace => &self.notrace,
+                Purpose::Roots => &self.roots,
+                Purpose::Silent => &self.graph_notrace,
+            };
+            list.clone()
+        })
+    }
+
+    /// The same as the kernel is told them. It knows the names that are in its file, and registers nothing where a pattern matches none:
+    /// one that lacks the crate gets it, any other is refused.
+    fn taken(&self, kernel: &[u8]) -> Result<[Vec<String>; 5], String> {
+        let kernel = Kernel::parse(kernel).map_err(at(&self.guest.kernel))?;
+        let names: Vec<String> = kernel
+            .callsites()
+            .iter()
+            .flat_map(Callsite::paths)
+            .collect();
+        let names = || names.iter().map(String::as_str);
+        let mut lists = self.lists();
+        for (purpose, list) in Purpose::ALL.into_iter().zip(&mut lists) {
+            for pattern in list {
+                let (not, glob) = match pattern.strip_prefix('!') {
+                    Some(glob) => ("!", glob),
+                    None => ("", pattern.as_str()),
+                };
+                let by_number = glob.starts_with("0x") || glob.starts_with('#');
+                if by_number || names().any(|name| glob::matches(glob, name.bytes())) {
+                    continue;
+                }
+                let what = format!("{} {pattern:?}", option(purpose));
+                let say = |said: String| at(&self.guest.kernel)(said);
+                if let Some(below) = meant::below_crate(glob, names()) {
+                    note!("aftrace: {}", say(meant::taken(&what, &below)));
+                    *pattern = format!("{not}{below}");
+                    continue;
+                }
+                let unknown = say(format!(
+                    "{what} matches no function's name{}",
+                    meant::near(glob, names())
+                ));
+                // What takes nothing away harms nobody.
+                match purpose == Purpose::Notrace || not == "!" {
+                    true => note!("aftrace: {unknown}"),
+                    false => return Err(unknown),
+                }
+            }
+        }
+        Ok(lists)
+    }
+
     /// The boot configuration.
-    fn text(&self) -> Result<String, String> {
-        let lists = [
-            &self.function,
-            &self.graph,
-            &self.notrace,
-            &self.roots,
-            &self.graph_notrace,
-        ];
+    fn text(&self, lists: &[Vec<String>; 5]) -> Result<String, String> {
         let mut text = String::new();
         for (purpose, patterns) in Purpose::ALL.into_iter().zip(lists) {
             for pattern in patterns {
@@ -158,18 +214,18 @@ impl Record {
         }
     }
 
-    fn place(&self, copy: &Path, text: &str) -> Result<(), String> {
-        let mut bytes = read(copy)?;
-        let space = Kernel::parse(&bytes)
-            .map_err(at(&self.guest.kernel))?
-            .boot_space()
-            .ok_or_else(|| {
-                at(&self.guest.kernel)(
-                    "no space for a boot configuration: put reserve_boot_config!(1024); into the kernel, or use --bootargs",
-                )
-            })?;
-        bootconfig::write(&mut bytes[space], text).map_err(at(&self.guest.kernel))?;
-        fs::write(copy, bytes).map_err(at(copy))
+    /// Where it stands in the kernel's file, if it does.
+    fn space(&self, kernel: &[u8]) -> Result<Option<Range<usize>>, String> {
+        if self.bootargs {
+            return Ok(None);
+        }
+        let kernel = Kernel::parse(kernel).map_err(at(&self.guest.kernel))?;
+        let space = kernel.boot_space().ok_or_else(|| {
+            at(&self.guest.kernel)(
+                "no space for a boot configuration: put reserve_boot_config!(1024); into the kernel, or use --bootargs",
+            )
+        })?;
+        Ok(Some(space))
     }
 
     fn arguments(&self, text: &str, ram: &Path) -> Vec<OsString> {
@@ -193,5 +249,16 @@ impl Record {
         }
         arguments.extend_from_slice(self.guest.arguments());
         arguments
+    }
+}
+
+/// The option that such patterns are given with.
+const fn option(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Function => "--function",
+        Purpose::Graph => "--graph",
+        Purpose::Notrace => "--notrace",
+        Purpose::Roots => "--roots",
+        Purpose::Silent => "--graph-notrace",
     }
 }

@@ -118,6 +118,14 @@ impl Wanted {
                 ))?,
             }
         }
+        let events: u64 = rings.iter().map(|ring| ring.events).sum();
+        match events {
+            0 => note!(
+                "aftrace: {}: no event in it: was recording on, and was any of the functions called?",
+                output.display()
+            ),
+            _ => note!("aftrace: {}: {events} events", output.display()),
+        }
         Ok(ExitCode::from(if incomplete { INCOMPLETE } else { 0 }))
     }
 

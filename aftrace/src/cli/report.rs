@@ -80,7 +80,7 @@ impl Report {
         let newer_report = report::Report::new(
             &newer,
             &newer_symbols,
-            &self.select.filter(newer.header.frequency),
+            &self.select.taken(&newer, &newer_symbols, |_| {}),
         )?;
         if report.rows.is_empty() && newer_report.rows.is_empty() {
             let (old, new) = (self.input.trace.display(), other.trace.display());

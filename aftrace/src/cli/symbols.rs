@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use aarch64_ftrace::glob;
 use aftrace::arguments;
-use aftrace::elf::Kernel;
+use aftrace::elf::{Callsite, Kernel};
 use aftrace::trace::file::Trace;
 use aftrace::trace::locations::Locations;
 use aftrace::trace::replay::shorten;
 use aftrace::trace::symbols;
 use clap::Args;
 
+use super::meant::is_it;
 use super::select::verdict;
 use super::{Outcome, at, files, manual, stdout};
 
@@ -103,7 +104,8 @@ impl Symbols {
             }
         }
         out.flush()?;
-        count(shown, kernel.callsites().len(), "callsites");
+        let names = kernel.callsites().iter().flat_map(Callsite::paths);
+        self.count(shown, kernel.callsites().len(), "callsites", names);
         Ok(ExitCode::SUCCESS)
     }
 
@@ -120,7 +122,8 @@ impl Symbols {
             }
         }
         out.flush()?;
-        count(shown, all, "functions");
+        let names = every.iter().map(|symbol| symbol.name.clone());
+        self.count(shown, all, "functions", names);
         Ok(verdict(path, trace))
     }
 
@@ -134,10 +137,18 @@ impl Symbols {
             false => all,
         })
     }
-}
 
-fn count(shown: usize, all: usize, what: &str) {
-    if io::stderr().is_terminal() || shown == 0 {
-        note!("{shown} of {all} {what}");
+    /// Says how many are shown; of none, what was meant perhaps.
+    fn count(&self, shown: usize, all: usize, what: &str, names: impl Iterator<Item = String>) {
+        let near = match &self.filter {
+            Some(glob) if shown == 0 && all > 0 => {
+                let names: Vec<_> = names.collect();
+                is_it(glob, names.iter().map(String::as_str)).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        if io::stderr().is_terminal() || shown == 0 {
+            note!("{shown} of {all} {what}{near}");
+        }
     }
 }

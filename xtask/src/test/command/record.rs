@@ -52,23 +52,28 @@ fn seen(subject: &Subject, trace: &Path) -> Result<(Vec<String>, usize)> {
     ))
 }
 
-/// In the image, then in the device tree; the kernel's own file stays as it was.
+/// In the image, then in the device tree; by paths as they are, and by such as lack the crate; the kernel's own file stays as it was.
 pub fn from_boot_on(subject: &Subject) -> Result<()> {
     let kernel = &subject.boot.elf;
     let file = fs::read(kernel)?;
-    let ways: [(&[&str], &str); 2] = [
-        (&[], "told by the image"),
-        (&["--bootargs"], "told by the device tree"),
+    let bare = FILTERS.map(|filter| match filter {
+        "*::idle" => "sched::idle",
+        filter => filter.trim_start_matches("*::"),
+    });
+    let ways: [(&[&str], &[&str], &str); 3] = [
+        (&FILTERS, &[], "told by the image"),
+        (&FILTERS, &["--bootargs"], "told by the device tree"),
+        (&bare, &["--notrace", "no::such"], "told by the image"),
     ];
-    for (more, said) in ways {
+    for (filters, more, said) in ways {
         let trace = subject.path("boot.aft");
-        let done = record(
-            subject,
-            kernel,
-            &trace,
-            &[&FILTERS[..], more].concat(),
-            &MACHINE,
-        )?;
+        let done = record(subject, kernel, &trace, &[filters, more].concat(), &MACHINE)?;
+        let taken = done.stderr.matches("matches no function's name").count();
+        ensure!(
+            taken == if filters == bare { 4 } else { 0 },
+            "{taken}: {}",
+            done.tail(20)
+        );
         ensure!(
             done.code == Some(0) && done.stdout.contains(said),
             "{more:?}: {:?}: {}",
@@ -144,7 +149,7 @@ pub fn ends_and_refuses(subject: &Subject) -> Result<()> {
     let (calls, _) = seen(subject, &trace)?;
     ensure!(calls == CALLS, "{calls:?}");
     fs::remove_file(&trace)?;
-    let refusals: [(&Path, &[&str], &str); 6] = [
+    let refusals: [(&Path, &[&str], &str); 8] = [
         (
             &subject.boot.elf,
             &["--graph", "a", "--depth", "0"],
@@ -162,6 +167,16 @@ pub fn ends_and_refuses(subject: &Subject) -> Result<()> {
         ),
         (&subject.other.elf, &FILTERS, "reserve_boot_config!"),
         (&subject.boot.elf, &[], "nothing to record"),
+        (
+            &subject.boot.elf,
+            &["--graph", "fs::*", "--roots", "fs::opne"],
+            "--roots \"fs::opne\" matches no function's name: is it ",
+        ),
+        (
+            &subject.boot.elf,
+            &["--function", "!idle", "--graph", "no::such"],
+            "--graph \"no::such\" matches no function's name; `aftrace symbols` lists all",
+        ),
         (
             &subject.boot.elf,
             &["--graph", "[a"],
