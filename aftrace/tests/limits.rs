@@ -166,23 +166,24 @@ fn more_tasks_than_any_give_up_their_calls() {
 #[test]
 fn a_loss_of_one_core_is_learnt_by_the_tasks_of_all() {
     let other = |lost| (1, lost, vec![(Type::Task, 20, 8), (Type::Entry, 25, 0)]);
-    // Its EXIT says another duration than what passed.
-    let first: Frame = (
-        0,
-        0,
-        vec![
+    // The EXIT is of another call than the one that was entered.
+    let core = |entry, ticks| -> Frame {
+        let events = vec![
             (Type::Task, 1, 7),
-            (Type::Entry, 10, 0),
-            (Type::Exit, 30, 5),
-        ],
-    );
-    let entered = |lost| returns(&[first.clone(), other(lost)])[0].entered;
-    assert!(entered(0));
-    assert!(!entered(3));
-    // What is entered later is sure again.
-    let mut later = first.clone();
-    later.2[1].1 = 28;
-    assert!(returns(&[later, other(3)])[0].entered);
+            (Type::Entry, entry, 0),
+            (Type::Exit, 30, ticks),
+        ];
+        (0, 0, events)
+    };
+    let left_out = |entry, ticks, lost| {
+        let first = returns(&[core(entry, ticks), other(lost)])[0];
+        assert!(!first.entered);
+        first.left_out
+    };
+    assert!(left_out(10, 5, 0));
+    assert!(!left_out(10, 5, 3));
+    // What comes later is sure again.
+    assert!(left_out(27, 2, 3));
 }
 
 /// Of few cores and of many the events come in the order of their time.

@@ -206,9 +206,8 @@ impl<'t> Calls<'t> {
         if self.stacks.len() >= TASKS_MAX && !self.stacks.contains_key(&task) {
             self.forget(time);
         }
-        // Without an ENTRY in all the trace, none is missing at its beginning.
-        let since = (!self.events.any_entry).then_some(0);
-        let new = || Stack::since(since);
+        let entries = self.events.entries;
+        let new = || Stack::new(entries);
         let stack = self.stacks.entry(task).or_insert_with(new);
         stack.learn(self.losses);
         let (open, returned) = (stack.open.len(), stack.returned());

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::added::Added;
 pub use super::lost::Lost;
 use super::lost::Numbers;
-use super::play::{Cursor, Events};
+use super::play::{Cursor, Entries, Events};
 use super::stream::{Damage, Piece, Reader, u32_at, u64_at};
 use super::symbols::in_one_line;
 use aarch64_ftrace::trace::{
@@ -25,6 +25,8 @@ pub const NAMED_MAX: usize = 1000;
 /// Names that are kept. A hostile file would have the reader hold several times as much as it is long.
 const TASKS_MAX: usize = 1 << 18;
 const SYMBOLS_MAX: usize = 1 << 20;
+/// Of fewer calls each is told apart, whatever their ENTRYs.
+const FEW: u64 = 1 << 14;
 const SLOT: usize = EVENT_BYTES as usize;
 
 /// Why a file is no trace.
@@ -97,7 +99,8 @@ pub type Progress = Box<dyn Fn(u64, u64)>;
 pub struct Trace {
     file: File,
     progress: Progress,
-    any_entry: bool,
+    entries: u64,
+    exits: u64,
     /// What the recorder says of itself.
     pub header: Header,
     /// By core.
@@ -146,7 +149,8 @@ impl Trace {
         let mut trace = Self {
             file: file.try_clone()?,
             progress,
-            any_entry: false,
+            entries: 0,
+            exits: 0,
             header: Header::default(),
             cores: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -229,8 +233,11 @@ impl Trace {
                     return None;
                 }
                 let slots = payload[EVENTS_HEAD_BYTES..].chunks_exact(SLOT);
-                let mut kinds = slots.map(|slot| Event([u64_at(slot, 0), u64_at(slot, 8)]).kind());
-                self.any_entry = self.any_entry || kinds.any(|kind| kind == Some(Type::Entry));
+                for slot in slots {
+                    let kind = Event([u64_at(slot, 0), u64_at(slot, 8)]).kind();
+                    self.entries += u64::from(kind == Some(Type::Entry));
+                    self.exits += u64::from(kind == Some(Type::Exit));
+                }
                 self.cores.entry(core).or_default().add(
                     Span {
                         offset: offset + (FRAME_HEAD_BYTES + EVENTS_HEAD_BYTES) as u64,
@@ -316,14 +323,13 @@ impl Trace {
             cursors.push(cursor);
         }
         let events = cursors.iter().map(Cursor::events).sum();
-        let any_entry = self.any_entry;
-        Ok(Events::new(
-            &self.file,
-            cursors,
-            &self.progress,
-            events,
-            any_entry,
-        ))
+        let entries = match (self.entries, self.exits) {
+            (0, _) => Entries::None,
+            (entries, exits) if exits > entries || entries < FEW => Entries::Some,
+            _ => Entries::All,
+        };
+        let progress = &self.progress;
+        Ok(Events::new(&self.file, cursors, progress, events, entries))
     }
 }
 

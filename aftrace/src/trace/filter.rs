@@ -291,7 +291,7 @@ impl Selection<'_> {
                 let Some(level) = level.filter(|level| level.shown) else {
                     return;
                 };
-                // By its EXIT a call may be longer or shorter than by the times; it has both brackets or none.
+                // It has both brackets or none.
                 if let Some((call, entry)) = level.held {
                     if leave.duration < self.filter.minimum {
                         return;

@@ -10,6 +10,8 @@ use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
 
+mod late;
+
 /// Paths that are told apart. A recursion that never ends makes ever new ones: those beyond count in the path above.
 pub const PATHS_MAX: usize = 1 << 20;
 /// What stands above the outermost calls.
@@ -31,6 +33,26 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// A call that did not return, or whose return is missing.
+    const UNFINISHED: Self = Self {
+        calls: 0,
+        timed: 0,
+        total: 0,
+        own: 0,
+        unfinished: 1,
+    };
+
+    /// A call that returned.
+    const fn returned(leave: &Return) -> Self {
+        Self {
+            calls: 1,
+            timed: 1,
+            total: leave.duration,
+            own: leave.own,
+            unfinished: 0,
+        }
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.timed += other.timed;
@@ -106,8 +128,8 @@ impl Names {
 }
 
 impl Paths {
-    /// Of what the filter lets through. Calls without an ENTRY are paths of their own; FUNCTION events, of which only the caller is
-    /// known, are its callees.
+    /// Of what the filter lets through. A call without an ENTRY stands where its duration says that it was made; FUNCTION events, of
+    /// which only the caller is known, are its callees.
     ///
     /// # Errors
     /// Those of the file.
@@ -117,11 +139,26 @@ impl Paths {
             names: Names::default(),
             open: FxHashMap::default(),
         };
+        let mut any_unseen = false;
+        let played = filter.play(trace, symbols, true, |shown| {
+            if let Shown::Step(Step::Leave(Return { entered: false, .. })) = shown {
+                any_unseen = true;
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            gatherer.take(symbols, shown);
+            Ok(())
+        });
+        if !any_unseen {
+            played?;
+            return Ok(gatherer.finish());
+        }
+        // Who called what is known late, which takes longer.
+        let mut gatherer = late::Gatherer::new(PATHS_MAX);
         filter.play(trace, symbols, true, |shown| {
             gatherer.take(symbols, shown);
             Ok(())
         })?;
-        Ok(gatherer.finish())
+        Ok(gatherer.finish(symbols))
     }
 
     fn none(most: usize) -> Self {
@@ -246,18 +283,11 @@ impl Gatherer {
     }
 
     fn take(&mut self, symbols: &Symbols, shown: Shown) {
-        let returned = |leave: &Return| Spent {
-            calls: 1,
-            timed: 1,
-            total: leave.duration,
-            own: leave.own,
-            unfinished: 0,
-        };
         match shown {
             Shown::Leaf(leave) => {
                 let above = self.innermost(leave.call.task);
                 let path = self.path(symbols, &leave.call, above);
-                self.paths.add(path, returned(&leave));
+                self.paths.add(path, Spent::returned(&leave));
             }
             Shown::Step(Step::Enter(call)) => {
                 let above = self.innermost(call.task);
@@ -265,16 +295,13 @@ impl Gatherer {
                 self.open.entry(call.task).or_default().push(path);
             }
             Shown::Step(Step::Leave(leave)) => {
-                let open = match leave.entered {
-                    true => self.leave(leave.call.task),
-                    false => None,
-                };
+                let open = self.leave(leave.call.task);
                 let path = open.unwrap_or_else(|| self.path(symbols, &leave.call, ROOT));
-                self.paths.add(path, returned(&leave));
+                self.paths.add(path, Spent::returned(&leave));
             }
             Shown::Step(Step::Abandoned(call, _)) => {
                 if let Some(path) = self.leave(call.task) {
-                    self.never_returned(path);
+                    self.paths.add(path, Spent::UNFINISHED);
                 }
             }
             Shown::Step(Step::Function(call)) => {
@@ -295,17 +322,9 @@ impl Gatherer {
         self.open.get_mut(&task)?.pop()
     }
 
-    fn never_returned(&mut self, path: (usize, bool)) {
-        let spent = Spent {
-            unfinished: 1,
-            ..Spent::default()
-        };
-        self.paths.add(path, spent);
-    }
-
     fn finish(mut self) -> Paths {
         for path in std::mem::take(&mut self.open).into_values().flatten() {
-            self.never_returned(path);
+            self.paths.add(path, Spent::UNFINISHED);
         }
         self.paths.names = self.names.names;
         self.paths

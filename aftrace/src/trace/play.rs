@@ -159,6 +159,17 @@ fn in_order(events: &mut [u8]) {
     }
 }
 
+/// Which calls have an ENTRY, as far as their number says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entries {
+    /// None: short calls are left out.
+    None,
+    /// Some may have none, as where short calls are left out of a part; so of few calls, too.
+    Some,
+    /// All of which the trace has not lost them.
+    All,
+}
+
 /// The events of a trace in the order of their time.
 pub struct Events<'t> {
     file: &'t File,
@@ -172,8 +183,8 @@ pub struct Events<'t> {
     events: u64,
     /// Cursors that are where something is missing.
     in_gaps: usize,
-    /// Whether there is an ENTRY in the trace.
-    pub(super) any_entry: bool,
+    /// Which calls have an ENTRY in the trace.
+    pub(super) entries: Entries,
 }
 
 /// Of so many events the progress is told once.
@@ -188,7 +199,7 @@ impl<'t> Events<'t> {
         cursors: Vec<Cursor<'t>>,
         progress: &'t Progress,
         events: u64,
-        any_entry: bool,
+        entries: Entries,
     ) -> Self {
         let order = (cursors.len() > CORES_FEW).then(|| {
             let all = cursors.iter().enumerate();
@@ -204,7 +215,7 @@ impl<'t> Events<'t> {
             given: 0,
             events,
             in_gaps,
-            any_entry,
+            entries,
         }
     }
 

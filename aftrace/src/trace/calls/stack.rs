@@ -1,5 +1,6 @@
 //! The calls of one task that are open, and what returned within them.
 
+use super::super::play::Entries;
 use super::{Call, Return, Step};
 
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,8 @@ struct Returned {
     start: u64,
     end: u64,
     ticks: u64,
-    /// Where all were entered: the losses before the last one returned. Without a further loss, what follows has the same caller.
+    /// Where all were entered: the losses before the last one returned. Without a further loss, what follows has the same caller, if no
+    /// ENTRY is left out.
     entered: Option<u64>,
 }
 
@@ -26,6 +28,8 @@ struct Returned {
 pub(super) struct Stack {
     pub(super) open: Vec<Open>,
     returned: Vec<Returned>,
+    /// Calls without an ENTRY are those that have lost it.
+    all_entered: bool,
     /// Since when nothing of this task was lost.
     since: Option<u64>,
     losses: u64,
@@ -37,10 +41,11 @@ pub(super) struct Stack {
 const RETURNED_MAX: usize = 1 << 16;
 
 impl Stack {
-    /// Of a task of which all was seen from this time on.
-    pub(super) fn since(time: Option<u64>) -> Self {
+    pub(super) fn new(entries: Entries) -> Self {
         Self {
-            since: time,
+            // Without an ENTRY in all the trace, none is missing at its beginning.
+            since: (entries == Entries::None).then_some(0),
+            all_entered: entries == Entries::All,
             ..Self::default()
         }
     }
@@ -84,19 +89,9 @@ impl Stack {
         mut say: impl FnMut(Step),
     ) {
         let is_whole = |open: &Open| exit.time.wrapping_sub(open.call.time) as u32 == duration;
-        let losses = self.losses;
-        let same = |open: &&Open| open.call.callsite == exit.callsite;
-        // Durations tell apart calls of one function; where nothing was lost, the order of the events does.
-        let found = self
-            .open
-            .iter()
-            .rposition(|open| same(&open) && is_whole(open))
-            .or_else(|| {
-                self.open
-                    .iter()
-                    .rposition(|open| same(&open) && open.losses == losses)
-            });
-        let Some(found) = found else {
+        // The EXIT says when its call began: one of the same function that began at another time has no ENTRY, and lies inside.
+        let same = |open: &Open| open.call.callsite == exit.callsite && is_whole(open);
+        let Some(found) = self.open.iter().rposition(same) else {
             self.leave_unseen(exit, duration, room, say);
             return;
         };
@@ -107,19 +102,14 @@ impl Stack {
         }
         let Some(open) = self.open.pop() else { return };
         // The EXIT has the lower 32 bits; the ENTRY has all.
-        let whole = exit.time.saturating_sub(open.call.time);
-        let duration = if is_whole(&open) {
-            whole
-        } else {
-            u64::from(duration)
-        };
+        let duration = exit.time.saturating_sub(open.call.time);
         let callees = self.returned.drain(open.from..).map(|callee| callee.ticks);
         let inner = callees.fold(0, u64::saturating_add);
         let entered = Returned {
             start: open.call.time,
             end: exit.time,
             ticks: duration,
-            entered: Some(losses),
+            entered: Some(self.losses),
         };
         self.keep(entered, Some(open.losses), room);
         say(Step::Leave(Return {
@@ -184,7 +174,7 @@ impl Stack {
         let from = self.level();
         let level = &mut self.returned[from..];
         if let Some(last) = level.last_mut()
-            && (!room || (before.is_some() && last.entered == before))
+            && (!room || (self.all_entered && before.is_some() && last.entered == before))
         {
             last.end = call.end;
             last.ticks = last.ticks.saturating_add(call.ticks);

@@ -12,7 +12,7 @@ use crate::trace::symbols::Symbols;
 /// Names in all lines together: the paths of one deep recursion would have as many as the square of its depth.
 const NAMES_MAX: usize = 1 << 22;
 
-/// A line for each path, `a;b;c NANOSECONDS`, in the order of the paths. Calls without an ENTRY are paths of their own; of FUNCTION
+/// A line for each path, `a;b;c NANOSECONDS`, in the order of the paths; of FUNCTION
 /// events, which have no durations, each counts 1 for `caller;function`. Of paths that are too many, or too deep for four million names
 /// in all, what they took counts for the one above.
 ///

@@ -2,98 +2,26 @@
 //!
 //! `FTRACE_GOLDEN=write cargo test -p aftrace --test graph` writes the golden texts anew.
 
+#[path = "../kernel/mod.rs"]
 mod kernel;
+mod made;
+mod naive;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use aarch64_ftrace::glob;
 use aarch64_ftrace::trace::{Event, Type};
-use aftrace::trace::calls::{Return, Step, Task};
 use aftrace::trace::dump::folded;
 use aftrace::trace::file::Trace;
-use aftrace::trace::filter::{Filter, Shown};
+use aftrace::trace::filter::Filter;
 use aftrace::trace::graph::{self, Style};
 use aftrace::trace::paths::{Paths, ROOT, Spent};
 use aftrace::trace::report::Report;
 use aftrace::trace::symbols::{Naming, Symbols};
 use kernel::{Core, RETURN, callsite, entry, event, file, opened, same};
+use naive::{Tree, add, naive};
 use proptest::prelude::*;
-
-/// Of each path, from the outside in.
-type Tree = BTreeMap<Vec<String>, Spent>;
-
-fn add(tree: &mut Tree, path: &[String], spent: Spent) {
-    let sum = tree.entry(path.to_vec()).or_default();
-    sum.calls += spent.calls;
-    sum.timed += spent.timed;
-    sum.total += spent.total;
-    sum.own += spent.own;
-    sum.unfinished += spent.unfinished;
-}
-
-/// What is to be found, with whole paths on every stack.
-fn naive(trace: &Trace, symbols: &Symbols, filter: &Filter) -> Tree {
-    let (mut tree, mut stacks) = (Tree::new(), BTreeMap::<Task, Vec<String>>::new());
-    let unfinished = Spent {
-        unfinished: 1,
-        ..Spent::default()
-    };
-    let returned = |leave: Return| Spent {
-        calls: 1,
-        timed: 1,
-        total: leave.duration,
-        own: leave.own,
-        unfinished: 0,
-    };
-    let mut take = |shown| {
-        match shown {
-            Shown::Leaf(leave) => {
-                let mut path = stacks.get(&leave.call.task).cloned().unwrap_or_default();
-                path.push(symbols.name(leave.call.callsite));
-                add(&mut tree, &path, returned(leave));
-            }
-            Shown::Step(Step::Enter(call)) => {
-                let stack = stacks.entry(call.task).or_default();
-                stack.push(symbols.name(call.callsite));
-            }
-            Shown::Step(Step::Leave(leave)) => {
-                let stack = stacks.entry(leave.call.task).or_default();
-                let alone = vec![symbols.name(leave.call.callsite)];
-                if leave.entered && !stack.is_empty() {
-                    add(&mut tree, stack, returned(leave));
-                    stack.pop();
-                } else {
-                    add(&mut tree, &alone, returned(leave));
-                }
-            }
-            Shown::Step(Step::Abandoned(call, _)) => {
-                let stack = stacks.entry(call.task).or_default();
-                add(&mut tree, stack, unfinished);
-                stack.pop();
-            }
-            Shown::Step(Step::Function(call)) => {
-                let path = [symbols.caller(call.parent), symbols.name(call.callsite)];
-                add(&mut tree, &path[..1], Spent::default());
-                let spent = Spent {
-                    calls: 1,
-                    ..Spent::default()
-                };
-                add(&mut tree, &path, spent);
-            }
-            Shown::Step(_) => {}
-        }
-        Ok(())
-    };
-    filter.play(trace, symbols, true, &mut take).unwrap();
-    for mut stack in stacks.into_values() {
-        while !stack.is_empty() {
-            add(&mut tree, &stack, unfinished);
-            stack.pop();
-        }
-    }
-    tree
-}
 
 fn path_of(paths: &Paths, path: usize) -> Vec<String> {
     let mut names: Vec<_> = paths.outwards(path).map(str::to_owned).collect();
