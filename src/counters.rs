@@ -107,19 +107,19 @@ impl Times {
         self.total.checked_div(self.hits).unwrap_or(0)
     }
 
-    /// The variance of the time of a call, in ticks squared: the mean square less the square of the mean, rounded down.
+    /// The variance of the time of a call, in ticks squared: the mean square less the square of the mean, rounded down. Where the sums
+    /// are too large for 128 bits together, up to a tick squared more.
     pub fn variance(self) -> u128 {
-        let hits = u128::from(self.hits);
-        let total = u128::from(self.total);
-        let (Some(mean_square), Some(square)) = (
-            self.squares.checked_div(hits),
-            total
-                .checked_mul(total)
-                .and_then(|all| all.checked_div(hits)?.checked_div(hits)),
-        ) else {
-            return 0;
-        };
-        mean_square.saturating_sub(square)
+        let (hits, total) = (u128::from(self.hits), u128::from(self.total));
+        let square = total * total;
+        let exact = self
+            .squares
+            .checked_mul(hits)
+            .and_then(|squares| squares.saturating_sub(square).checked_div(hits * hits));
+        exact.unwrap_or_else(|| {
+            let mean_square = self.squares.checked_div(hits).unwrap_or(0);
+            mean_square.saturating_sub(square.checked_div(hits * hits).unwrap_or(0))
+        })
     }
 }
 

@@ -40,6 +40,7 @@ mod shutdown;
 mod stack_tracer;
 mod stream;
 mod table;
+mod times;
 mod trace;
 mod tree;
 mod veneer;
