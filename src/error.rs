@@ -156,6 +156,8 @@ pub enum Error {
         /// Frames that were given.
         frames: usize,
     },
+    /// A mark is of another return stack, or of a call that has returned.
+    ReturnMark,
     /// The bounds of a kernel stack are empty, or not aligned to 16 bytes.
     StackBounds {
         /// The lowest address.
@@ -332,6 +334,10 @@ impl fmt::Display for Error {
             Self::ReturnStackMemory { frames } => write!(
                 f,
                 "{frames} frames for a return stack: one at least is needed, and they are given once"
+            ),
+            Self::ReturnMark => write!(
+                f,
+                "the mark is of another return stack, or of a call that has returned: take it where the code goes on"
             ),
             Self::StackBounds { low, high } => write!(
                 f,

@@ -90,7 +90,7 @@ pub use ops::{EntryFn, Ops, TracerFn};
 pub use platform::Platform;
 pub use probe::{PROBE_WORDS, Probe};
 pub use record::dump_on_panic;
-pub use return_stack::{RealReturns, ReturnFrame, ReturnStack};
+pub use return_stack::{RealReturns, ReturnFrame, ReturnMark, ReturnStack};
 pub use ring::{Counts, Mode};
 pub use stack_tracer::{DeepStack, STACK_FRAMES, StackFrame, StackSlot, StackTracer};
 pub use storage::Storage;

@@ -1,6 +1,9 @@
 //! [`ReturnStack`]: where the real return addresses are while the profiler and the function graph have hijacked them.
 
+mod mark;
 mod words;
+
+pub use mark::ReturnMark;
 
 use crate::arch;
 use crate::cpu::CpuArea;
@@ -117,14 +120,16 @@ impl ReturnStack {
         self.overruns.load(Ordering::Relaxed)
     }
 
-    /// Empties the stack of a task that has ended inside traced functions, so that another task may have it.
+    /// Empties the stack of a task that has ended inside traced functions, so that another task may have it; or of one that nothing
+    /// returns on any more, because its kernel stack begins anew.
     ///
     /// # Context
-    /// The task never runs again, and no core has this stack.
+    /// Nobody returns from what was entered with this stack.
     pub fn reset(&self) {
         if self.capacity() > 0 {
             let base = self.all().as_ptr() as u64;
             self.top.store(base, Ordering::Relaxed);
+            self.child.store(0, Ordering::Relaxed);
             self.state.store(OUTSIDE, Ordering::Relaxed);
         }
     }

@@ -1,6 +1,7 @@
 //! What a call with words keeps on a return stack, and what whoever walks over it sees.
 
 use crate::arch;
+use crate::error::Error;
 use crate::fregs::Fregs;
 use crate::ops::NOP_OPS;
 use crate::return_stack::{ReturnFrame, ReturnStack};
@@ -89,4 +90,54 @@ fn a_call_has_room_for_all_or_is_counted() {
     let handler = arch::return_handlers().start;
     stack.hijack_with_words(&mut early, 0, handler, &NOP_OPS, words(0));
     assert_eq!((stack.depth(), early.lr() as usize), (0, CALLER));
+}
+
+/// As the profiler's entry does it.
+fn timed(stack: &ReturnStack, lr: usize) {
+    let mut fregs = Fregs::at(BODY, lr as u64);
+    let handler = arch::return_handlers().start;
+    assert!(stack.hijack_timed(&mut fregs, 0, handler).is_some());
+}
+
+#[test]
+fn who_goes_on_at_a_mark_has_the_calls_that_were_open_there() {
+    let stack = with_room(8);
+    let handler = arch::return_handlers().start;
+    call(&stack, CALLER, 1);
+    stack.set_state(3);
+    let mark = stack.mark();
+    for _ in 0..3 {
+        timed(&stack, CALLER + 4);
+        call(&stack, CALLER + 8, 2);
+        stack.set_state(5);
+        assert_eq!(stack.unwind_to(mark), Ok(()));
+        assert_eq!((stack.depth(), stack.mark()), (2, mark));
+    }
+    // Also where nothing was entered since.
+    assert_eq!(stack.unwind_to(mark), Ok(()));
+    assert_eq!(stack.real_returns().real(handler), CALLER);
+    assert_eq!(returns(&stack, 1), CALLER);
+    assert_eq!((stack.depth(), stack.overruns()), (0, 0));
+}
+
+#[test]
+fn a_mark_of_another_stack_or_of_a_call_that_has_returned_is_refused() {
+    let (stack, other) = (with_room(8), with_room(8));
+    call(&stack, CALLER, 1);
+    let (before, inside) = (other.mark(), stack.mark());
+    call(&other, CALLER, 2);
+    for (stack, mark) in [
+        (&other, inside),
+        (&stack, before),
+        (&ReturnStack::new(), inside),
+    ] {
+        let is = stack.mark();
+        assert_eq!(stack.unwind_to(mark), Err(Error::ReturnMark));
+        assert_eq!(stack.mark(), is);
+    }
+    returns(&stack, 1);
+    assert_eq!(stack.unwind_to(inside), Err(Error::ReturnMark));
+    // A kernel that has given its tasks no frames says the same everywhere.
+    let none = ReturnStack::new();
+    assert_eq!(none.unwind_to(none.mark()), Ok(()));
 }

@@ -2,7 +2,7 @@
 //@ variant: plain, bti
 //! Each task has its own return stack: two that give each other the core in the middle of traced functions return each to
 //! its own callers, and a backtrace has each task's own. A task that ends inside traced functions leaves its frames; its
-//! stack is emptied and serves the next task.
+//! stack is emptied and serves the next task. One that leaves functions without returning from them goes on at a mark.
 #![no_std]
 #![no_main]
 
@@ -73,10 +73,14 @@ fn give_frames(stack: &'static ReturnStack, count: usize) {
 
 /// A fresh task in the place of the other one.
 fn begin_other() {
+    begin(other_task);
+}
+
+fn begin(body: fn() -> !) {
     static mut STACK: [u128; 2048] = [0; 2048];
     let stack = (&raw mut STACK).cast();
     // SAFETY: the task that had this stack does not go on.
-    unsafe { TASKS[OTHER].0.begin(other_task, stack, 2048) };
+    unsafe { TASKS[OTHER].0.begin(body, stack, 2048) };
 }
 
 /// Entries and exits, task by task.
@@ -144,13 +148,61 @@ fn dying() {
     TASKS[OTHER].1.reset();
 }
 
+/// So many calls, each inside the one before, from which nobody returns.
+#[inline(never)]
+extern "C" fn left(depth: u64) -> u64 {
+    if depth > 0 {
+        return black_box(left(depth - 1) + 1);
+    }
+    // SAFETY: whoever began this waits, and this does not run again.
+    unsafe { task::switch(&TASKS[OTHER].0, &TASKS[MAIN].0) };
+    unreachable!("left for good")
+}
+
+fn leaving() -> ! {
+    left(3);
+    unreachable!("left for good")
+}
+
+/// As a longjmp does it: what it leaves ran on other memory, but as the same task, with the same return stack.
+#[inline(never)]
+extern "C" fn jumps(times: u64) -> u64 {
+    let stack = &TASKS[MAIN].1;
+    let mark = stack.mark();
+    for _ in 0..times {
+        begin(leaving);
+        // SAFETY: this one runs, the other has just begun.
+        unsafe { task::switch(&TASKS[MAIN].0, &TASKS[OTHER].0) };
+        let open = stack.depth();
+        assert_eq!(stack.unwind_to(mark), Ok(()));
+        println!("jumped: {open} deep, then {}", stack.depth());
+    }
+    leaf(times)
+}
+
+/// More of them than there are frames.
+#[inline(never)]
+fn jumping() {
+    println!("jumped {}", jumps(5) - 1);
+    depths("after jumps");
+}
+
 fn hits() {
-    let hits = [relay as *const (), leaf as *const ()].map(|at| {
+    let hits = traced().map(|at| {
         let times = TIMES.times(&callsite(at), 0).unwrap_or_default();
         (times.hits, times.own <= times.total)
     });
     println!("hits: {hits:?}");
     TIMES.clear();
+}
+
+fn traced() -> [*const (); 4] {
+    [
+        relay as *const (),
+        leaf as *const (),
+        left as *const (),
+        jumps as *const (),
+    ]
 }
 
 fn main() {
@@ -162,13 +214,17 @@ fn main() {
     assert_eq!(FTRACE.place_profile(&TIMES, lines, 1), Ok(()));
     // SAFETY: no function has been hijacked yet.
     unsafe { FTRACE.switch_return_stack(&TASKS[MAIN].1) };
-    let at = [relay as *const () as usize, leaf as *const () as usize];
+    let at = traced().map(|at| at as usize);
     let ops = sure(RECORDER.graph_ops());
     register(ops, &Filter::at(&at));
     both();
     events();
     dying();
     println!("result {}", leaf(1));
+    sure(RECORDER.reset(0));
+    assert_eq!(jumps(1), 2);
+    events();
+    jumping();
     unregister(ops);
     DIES.store(0, Ordering::Relaxed);
 
@@ -177,6 +233,7 @@ fn main() {
     hits();
     dying();
     println!("result {}", leaf(1));
+    jumping();
     hits();
     unregister(&TIMES);
 }
