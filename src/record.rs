@@ -41,7 +41,7 @@ use crate::ring::{Control, Counts, Mode};
 use crate::trace::{Header, Type};
 use crate::tracer::Ftrace;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Writes events into rings, one for each core.
 ///
@@ -55,6 +55,8 @@ pub struct Recorder {
     graph: Graph,
     installed: spin::Once<Installed>,
     on: AtomicBool,
+    /// How many keep recording off until they are done, whether it is on or not.
+    pauses: AtomicU32,
     /// There is a [`Snapshot`].
     snapshot: AtomicBool,
     tasks: tasks::Tasks,
@@ -98,13 +100,15 @@ impl Recorder {
             graph: Graph::new(),
             installed: spin::Once::new(),
             on: AtomicBool::new(false),
+            pauses: AtomicU32::new(0),
             snapshot: AtomicBool::new(false),
             tasks: tasks::Tasks::new(),
         }
     }
 
     /// Makes a region (header, control blocks, rings) in `memory` and switches recording on. The memory may be anywhere
-    /// that all cores map alike as Normal memory, Inner Shareable; it may hold anything.
+    /// that all cores map alike as Normal memory, Inner Shareable; it may hold anything. It is given for good, also where it is refused:
+    /// sizes that somebody has typed are to be asked for their [`Sizes::bytes`] before.
     ///
     /// # Errors
     /// Nothing is changed then. [`RecordError::AlreadyInstalled`], for another recorder of this kernel too; [`RecordError::Ftrace`] before [`Ftrace::init`];

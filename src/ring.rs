@@ -3,7 +3,7 @@
 //! Writers reserve by one atomic add and store two words; nobody waits for anybody. Whoever reads checks the laps.
 
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::trace::{CONTROL_BYTES, Data, EVENT_BYTES, Event, Type, crc32_of};
+use crate::trace::{self, CONTROL_BYTES, Data, EVENT_BYTES, Event, Type, crc32_of};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
@@ -187,6 +187,27 @@ impl Control {
 
     pub(crate) fn set_wanted(&self, wanted: bool) {
         self.left_out.store(u32::from(!wanted), Ordering::SeqCst);
+    }
+
+    /// All fields, as who reads the memory finds them.
+    pub(crate) fn fields(&self) -> trace::Control {
+        let word = |field: &AtomicU64| field.load(Ordering::Relaxed);
+        let half = |field: &AtomicU32| field.load(Ordering::Relaxed);
+        // The recording's bounds before the head, which only grows.
+        let (start, end) = (word(&self.start), word(&self.end));
+        trace::Control {
+            head: self.head(),
+            mask: word(&self.mask),
+            shift: word(&self.shift),
+            limit: word(&self.limit),
+            start,
+            data: word(&self.data),
+            core: half(&self.core),
+            role: half(&self.role),
+            refused: word(&self.refused),
+            end,
+            whole: self.fixed_crc() == half(&self.crc),
+        }
     }
 
     fn fixed_crc(&self) -> u32 {

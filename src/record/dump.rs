@@ -1,10 +1,11 @@
 //! The flight recorder's last words: the newest events of every core, in order of time, as text.
 #![forbid(unsafe_code)]
 
+use super::memory::Region;
 use super::{Item, Recorder};
 use crate::introspect::Symbol;
 use crate::ring::Counts;
-use crate::trace::{DATA_RETURN_ADDRESS, Event, Header, Type, trigger_name};
+use crate::trace::{DATA_RETURN_ADDRESS, Event, Header, RegionError, Type, trigger_name};
 use core::fmt::{self, Write};
 use core::ops::Range;
 
@@ -35,7 +36,8 @@ impl Recorder {
     /// Prints the last `count` events of every core, the cores' events merged by time, with the names of functions; DATA slots
     /// count as events. Recording is switched off first, and stays off: what is shown does not run away from under it.
     ///
-    /// More than 32 cores are printed 32 at a time.
+    /// More than 32 cores are printed 32 at a time. Of a core whose control blocks somebody has written over, a line says what is wrong
+    /// with them, and its memory is not read.
     ///
     /// # Errors
     /// Those of `out`. A recorder without memory says so in words.
@@ -44,17 +46,27 @@ impl Recorder {
     /// Any, made for the panic handler: takes no lock, allocates nothing, waits for nobody; about 2 KiB of stack. Other
     /// cores may go on.
     pub fn dump_on_panic(&'static self, out: &mut dyn Write, count: usize) -> fmt::Result {
-        let Ok(header) = self.header() else {
+        if self.installed.is_completed() {
+            self.set_on(false);
+        }
+        self.print_last(out, count)
+    }
+
+    /// The same, whether recording is on or not.
+    pub(super) fn print_last(&'static self, out: &mut dyn Write, count: usize) -> fmt::Result {
+        let Some(installed) = self.installed.get() else {
             return nothing(out);
         };
-        self.set_on(false);
-        Printer(&Running(self, header)).print(out, count)
+        Printer(&Running(self, &installed.region)).print(out, count)
     }
 }
 
 /// A recording that can be printed.
 pub(super) trait Recording {
     fn header(&self) -> &Header;
+
+    /// Whether what is said of a core's ring can be believed.
+    fn check(&self, core: usize) -> Result<(), RegionError>;
 
     fn counts(&self, core: usize) -> Option<Counts>;
 
@@ -66,11 +78,15 @@ pub(super) trait Recording {
 }
 
 /// What is being recorded.
-struct Running(&'static Recorder, &'static Header);
+struct Running(&'static Recorder, &'static Region);
 
 impl Recording for Running {
     fn header(&self) -> &Header {
-        self.1
+        self.1.header()
+    }
+
+    fn check(&self, core: usize) -> Result<(), RegionError> {
+        self.1.check(core)
     }
 
     fn counts(&self, core: usize) -> Option<Counts> {
@@ -100,9 +116,15 @@ impl<R: Recording> Printer<'_, R> {
 
     fn merge(&self, out: &mut dyn Write, cores: Range<usize>, count: usize) -> fmt::Result {
         let first = cores.start;
-        let mut tails: [Option<Tail<_>>; MERGED] =
-            core::array::from_fn(|i| Some(Tail::new(self.0.newest(first + i, count)?)));
+        let mut tails: [Option<Tail<_>>; MERGED] = core::array::from_fn(|i| {
+            self.0.check(first + i).ok()?;
+            Some(Tail::new(self.0.newest(first + i, count)?))
+        });
         for core in cores {
+            if let Err(error) = self.0.check(core) {
+                writeln!(out, "ftrace: core {core}: {error}")?;
+                continue;
+            }
             let Some(counts) = self.0.counts(core) else {
                 continue;
             };

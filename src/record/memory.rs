@@ -5,7 +5,7 @@ use crate::ring::{Control, Mode, Role};
 use crate::storage::Storage;
 use crate::trace::{
     CONTROL_BYTES, HEADER_BYTES, Header, NO_CORE, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
-    TEXT_BYTES_MAX,
+    RegionError, TEXT_BYTES_MAX,
 };
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -188,6 +188,21 @@ impl Region {
         self.rings
             .get(index)
             .map(|ring| unsafe { ring.assume_init_ref() })
+    }
+
+    /// Whether the control blocks of a core can be believed, in a kernel where somebody may have written anywhere.
+    ///
+    /// # Errors
+    /// What is wrong first.
+    pub(crate) fn check(&self, core: usize) -> Result<(), RegionError> {
+        let numbers = [core, core + self.cores()];
+        let rings = numbers.map(|number| (number as u32, self.ring(number)));
+        rings
+            .into_iter()
+            .filter_map(|(number, ring)| {
+                Some(ring?.fields().check(number, self.header.region_bytes))
+            })
+            .collect()
     }
 
     /// A core's two rings. Which of them is written to, the first one's role says alone.

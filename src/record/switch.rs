@@ -33,6 +33,13 @@ impl Recorder {
         self.point_all();
     }
 
+    /// Keeps recording off, on all cores, until what this gives is dropped. Who switches it on or off meanwhile decides what holds then.
+    pub(crate) fn pause(&'static self) -> Pause {
+        self.pauses.fetch_add(1, Ordering::SeqCst);
+        self.point_all();
+        Pause(self)
+    }
+
     pub(super) fn point_all(&'static self) {
         areas::all().for_each(|area| self.point(area));
     }
@@ -70,9 +77,20 @@ impl Recorder {
     fn wanted(&'static self, area: &CpuArea) -> Option<&'static Control> {
         let region = &self.installed.get()?.region;
         let wanted = self.on.load(Ordering::SeqCst)
+            && self.pauses.load(Ordering::SeqCst) == 0
             && region.is_wanted(area.core())
             && self.tasks.wants(area.task());
         region.written(area.core()).filter(|_| wanted)
+    }
+}
+
+/// See [`Recorder::pause`].
+pub(crate) struct Pause(&'static Recorder);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.0.pauses.fetch_sub(1, Ordering::SeqCst);
+        self.0.point_all();
     }
 }
 

@@ -37,7 +37,8 @@ pub enum Action {
     On,
     /// Takes a snapshot, and keeps it for [`Trigger::take_snapshot`].
     Snapshot,
-    /// Prints the last events of every core, as [`Recorder::dump_on_panic`] does; recording goes on behind it.
+    /// Prints the last events of every core, as [`Recorder::dump_on_panic`] does; recording goes on behind it, unless somebody has
+    /// switched it off meanwhile.
     Dump {
         /// Takes a piece of text. It is called in the traced function's context, and must wait for no lock that may be held there.
         out: fn(&str),
@@ -229,10 +230,8 @@ impl Trigger {
             }
             Action::Snapshot => self.keep(),
             Action::Dump { out, events } => {
-                let was_on = self.recorder.is_on();
-                let printed = self.recorder.dump_on_panic(&mut Out(out), events);
-                self.recorder.set_on(was_on);
-                printed.is_ok()
+                let _pause = self.recorder.pause();
+                self.recorder.print_last(&mut Out(out), events).is_ok()
             }
             Action::Stack => write_stack(callsite, fregs),
             Action::Halt { stop_others } => {

@@ -1,11 +1,12 @@
 //! What [`Recorder::dump_on_panic`] prints, to the letter.
 #![forbid(unsafe_code)]
 
-use super::recorder::{CORES, FTRACE, Kernel, after_a_reset};
+use super::recorder::{CORES, FTRACE, Kernel, after_a_reset, word};
 use crate::areas;
 use crate::record::Recorder;
 use crate::ring::{Control, Mode};
 use crate::trace::{DATA_ARGUMENT, DATA_RESULT, Data, Type};
+use core::sync::atomic::Ordering;
 use std::boxed::Box;
 use std::format;
 use std::string::String;
@@ -107,6 +108,95 @@ fn the_next_boot_prints_what_the_kernel_would_have_printed() {
         );
         assert!(events.lines().eq(dumped(&kernel, count)), "{events}");
     }
+}
+
+/// Whoever panics may have written over control blocks before: what they say is looked at before anything is read where they say.
+#[test]
+fn of_damaged_control_blocks_a_line_says_what_is_wrong() {
+    // Offset (docs/trace-format.md), what is written there, and whether the CRC or the field itself shows it.
+    let damages = [
+        (0, 8, "ring 1 has 0x8 at offset 0"),
+        (0, 0x1038, "ring 1 has 0x1038 at offset 0"),
+        (8, u64::MAX, "ring 1 is damaged: its CRC"),
+        (16, 0x10, "ring 1 is damaged: its CRC"),
+        (24, 64, "ring 1 is damaged: its CRC"),
+        (32, 0, "ring 1 has 0x0 at offset 32"),
+        (40, u64::MAX, "ring 1 has 0xffffffffffffffff at offset 40"),
+        (48, u64::MAX, "ring 1 is damaged: its CRC"),
+        (56, 7 << 32 | 1, "ring 1 has 0x7 at offset 60"),
+        (72, 8, "ring 1 has 0x8 at offset 72"),
+    ];
+    let kernel = two_cores();
+    let ring = ring(&kernel, 1);
+    for (offset, value, says) in damages {
+        let before = word(ring, offset).swap(value, Ordering::Relaxed);
+        let lines = dumped(&kernel, 4);
+        word(ring, offset).store(before, Ordering::Relaxed);
+        let [first, second, third, events @ ..] = &lines[..] else {
+            panic!("{lines:?}");
+        };
+        assert_eq!([&first[..], &third[..]], [COUNTS[0], COUNTS[2]]);
+        assert!(
+            second.starts_with("ftrace: core 1: ") && second.contains(says),
+            "{second}"
+        );
+        // Of the other core all that there is.
+        assert_eq!(events.len(), 4, "{events:?}");
+        assert!(events.iter().all(|line| !line.contains("[001]")));
+    }
+    assert_eq!(dumped(&kernel, 4).len(), 10);
+}
+
+/// A role says which of two rings is written to: also what it does not lead to is looked at.
+#[test]
+fn a_damaged_role_does_not_lead_to_the_spare_ring() {
+    let kernel = Kernel::new(Mode::Overwrite, true);
+    call(ring(&kernel, 0), 1);
+    word(ring(&kernel, 0), 56).store(5 << 32, Ordering::Relaxed);
+    let lines = dumped(&kernel, 4);
+    assert_eq!(
+        lines[0],
+        "ftrace: core 0: ring 0 has 0x5 at offset 60, which cannot be"
+    );
+    assert!(lines[1].starts_with("ftrace: core 1: 0 events"));
+}
+
+/// Who has no memory of its own switches nobody off.
+#[test]
+fn a_recorder_without_memory_leaves_another_as_it_is() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let none: &Recorder = Box::leak(Box::new(Recorder::new(&FTRACE)));
+    none.dump_on_panic(&mut String::new(), 1)
+        .expect("a string has room");
+    call(ring(&kernel, 0), 1);
+    assert_eq!(kernel.counts(0).written, 1);
+}
+
+/// Each core that prints keeps recording off until it is done; who switches it off meanwhile is not undone.
+#[test]
+fn what_is_recorded_behind_a_pause_is_what_was_asked_for_last() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let is_kept = || {
+        let before = kernel.counts(0).written;
+        call(ring(&kernel, 0), 1);
+        kernel.counts(0).written > before
+    };
+    let first = kernel.recorder.pause();
+    assert!(!is_kept() && kernel.recorder.is_on());
+    let second = kernel.recorder.pause();
+    drop(first);
+    assert!(!is_kept(), "the other one is still at it");
+    drop(second);
+    assert!(is_kept());
+    let third = kernel.recorder.pause();
+    kernel.recorder.switch(false).expect("memory");
+    drop(third);
+    assert!(!is_kept(), "off is off");
+    let fourth = kernel.recorder.pause();
+    kernel.recorder.switch(true).expect("memory");
+    assert!(!is_kept(), "not yet");
+    drop(fourth);
+    assert!(is_kept());
 }
 
 /// More than are merged at a time.

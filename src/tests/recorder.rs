@@ -13,7 +13,7 @@ use crate::trace::{self, EVENT_BYTES, EndReason, Header, Type};
 use crate::tracer::Ftrace;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::boxed::Box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec;
@@ -150,6 +150,15 @@ pub(super) fn after_a_reset(bytes: &[u8]) -> Persistent {
     }
     // SAFETY: leaked, and every byte was written just now.
     unsafe { Persistent::new(NonNull::from(&mut *memory).cast(), bytes.len()) }
+}
+
+/// A word of a control block, for who writes where he should not.
+pub(super) fn word(ring: &'static Control, offset: usize) -> &'static AtomicU64 {
+    assert!(offset.is_multiple_of(8) && offset < trace::CONTROL_BYTES);
+    let block = core::ptr::from_ref(ring).cast::<AtomicU64>();
+    let word = block.wrapping_byte_add(offset);
+    // SAFETY: within the block, which is atomics and nothing else and lives for ever.
+    unsafe { &*word }
 }
 
 fn write(ring: &Control, n: u32) -> bool {

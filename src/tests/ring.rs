@@ -1,5 +1,6 @@
 //! The ring's protocol on the host: who reserves owns, who reads is never told what is not whole.
 
+use super::recorder::word;
 use crate::ring::{Control, Counts, Mode, Slot, Unreadable};
 use crate::trace::{DATA_ARGUMENT, Data, EVENT_BYTES, RING_BYTES_MIN, Type};
 use core::mem::MaybeUninit;
@@ -143,6 +144,36 @@ fn counts_are_exact_in_both_modes() {
         assert_eq!(ring.counts(), Counts::default(), "{mode:?}");
         assert!(write(ring, 5), "{mode:?}: room again");
         assert_eq!(read(ring, ring.oldest()), Ok(5), "{mode:?}");
+    }
+}
+
+/// A ring that has run for long: its positions have more bits than a word of 32, in the end nearly all of 64.
+#[test]
+fn positions_beyond_32_bits_are_told_apart_and_counted() {
+    for mode in [Mode::Overwrite, Mode::StopWhenFull] {
+        for near in [1_u64 << 32, 1 << 40, 1 << 63] {
+            let ring = ring(mode);
+            word(ring, 0).store(near - 100 * EVENT_BYTES, Ordering::Relaxed);
+            ring.begin(mode);
+            let all = EVENTS as u32 + 200;
+            let stored = (0..all).filter(|&n| write(ring, n)).count();
+            let lost = match mode {
+                Mode::Overwrite => 200,
+                Mode::StopWhenFull => 0,
+            };
+            let counts = ring.counts();
+            assert_eq!(counts.written, stored as u64, "{near:#x}");
+            assert_eq!(
+                (counts.overwritten, counts.written + counts.dropped),
+                (lost, all.into())
+            );
+            let numbers = (ring.oldest()..ring.end()).step_by(EVENT_BYTES as usize);
+            let numbers = numbers.map(|position| read(ring, position));
+            assert!(
+                numbers.eq((lost as u32..stored as u32).map(Ok)),
+                "{near:#x}"
+            );
+        }
     }
 }
 

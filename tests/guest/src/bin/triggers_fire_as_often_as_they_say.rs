@@ -9,7 +9,7 @@ use aarch64_ftrace::record::{Action, Item, MAX_TRIGGERS, RecordError, Trigger, p
 use aarch64_ftrace::trace::Type;
 use aarch64_ftrace::{CpuArea, Error, Filter, Mode};
 use core::hint::black_box;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use guest::record::{RECORDER, counts, install_with, name, sure};
 use guest::{FTRACE, register, unregister};
 use virt::println;
@@ -30,6 +30,8 @@ static MANY: [Trigger; MAX_TRIGGERS] =
 
 static OTHER_AREA: CpuArea = CpuArea::new();
 static LINES: AtomicUsize = AtomicUsize::new(0);
+/// Whether recording is switched off while a dump is printed, as another core may.
+static SWITCHES_OFF: AtomicBool = AtomicBool::new(false);
 static STOPPED: AtomicU32 = AtomicU32::new(0);
 static ARRIVED: AtomicU32 = AtomicU32::new(0);
 static BEHIND: AtomicU32 = AtomicU32::new(0);
@@ -58,6 +60,9 @@ aarch64_ftrace::notrace! {
     fn out(text: &str) {
         let lines = text.bytes().filter(|&byte| byte == b'\n').count();
         LINES.fetch_add(lines, SeqCst);
+        if SWITCHES_OFF.load(SeqCst) {
+            sure(RECORDER.switch(false));
+        }
     }
 
     fn stop_others() {
@@ -193,6 +198,11 @@ fn dump() {
         LINES.load(SeqCst),
         RECORDER.is_on()
     );
+    SWITCHES_OFF.store(true, SeqCst);
+    DUMP.rearm(1);
+    ends(3);
+    println!("switched off meanwhile: {}", !RECORDER.is_on());
+    sure(RECORDER.switch(true));
     sure(DUMP.unset());
 }
 
