@@ -22,7 +22,8 @@
     bti     c
     FTRACE_CPU_AREA
     cbz     x12, ftrace_untraced
-    FTRACE_PUSH ftrace_overrun
+    ldp     x12, x13, [x12, #{CPU_RING}]    /* the ring, and the return stack */
+    FTRACE_PUSH_TO ftrace_overrun
     mrs     x17, cntvct_el0
     stp     x9, x30, [x14, #{FRAME_LR}]
     str     x17, [x14, #{FRAME_TIME}]
@@ -40,7 +41,8 @@
     .type   \name, %function
 \name:
     FTRACE_CPU_AREA
-    FTRACE_POP
+    ldp     x12, x13, [x12, #{CPU_RING}]
+    FTRACE_POP_FROM
     ldr     x15, [x14, #{FRAME_TIME}]
     mrs     x17, cntvct_el0
     str     x14, [x13, #{STACK_TOP}]

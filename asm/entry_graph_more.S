@@ -10,7 +10,7 @@
  *
  * Entry.  In: x11 = the ops, x9, x30 as in frame.S, x0-x7 the arguments.
  *         Out, destroyed, stack: as ftrace_entry_graph. The frame's FRAME_AUX holds the options.
- * Return. In: x0 the result. Out: as ftrace_return_to_graph; x9 is destroyed too. Three instructions more in _long.
+ * Return. In: x0 the result. Out: as ftrace_return_to_graph; x9 is destroyed too. Five instructions more in _long.
  *
  * The slots of one event are reserved by one add. Where the ring ends, or is full, in their middle, each finds its place by
  * itself (FTRACE_SLOT); anywhere else they follow one another, and an argument takes five instructions.
@@ -47,7 +47,7 @@
     FTRACE_CPU_AREA
     cbz     x12, ftrace_untraced
     ldr     x11, [x11, #{OPS_OWN}]
-    ldr     x13, [x12, #{CPU_RETURN_STACK}]
+    ldp     x12, x13, [x12, #{CPU_RING}]    /* the ring, and the return stack */
     ldr     x10, [x13, #{STACK_STATE}]
     ldp     x14, x15, [x11, #{GRAPH_MASK}]
     and     x14, x14, x10
@@ -62,7 +62,6 @@
     ldr     x11, [x11, #{GRAPH_ENTRY}]
     mov     x10, x30
     cbz     x11, 3f                     /* short calls leave no event: wait for the return */
-    ldr     x12, [x12, #{CPU_RING}]
     lsr     x30, x11, #{GRAPH_BYTES_SHIFT}
     FTRACE_RESERVE_BYTES \lse, x30
 .if \stop
@@ -108,7 +107,8 @@
     .type   \name, %function
 \name:
     FTRACE_CPU_AREA
-    FTRACE_POP
+    ldp     x12, x13, [x12, #{CPU_RING}]
+    FTRACE_POP_FROM
     ldp     x15, x9, [x14, #{FRAME_TIME}]
     mrs     x17, cntvct_el0
     ldr     x16, [x13, #{STACK_STATE}]
@@ -120,9 +120,10 @@
     ldr     x16, [x9, #{GRAPH_MINIMUM}]
     cmp     x10, x16
     b.lo    1f
+    tst     x10, #~0 << {EVENT_UPPER_SHIFT} /* there is no ENTRY that would say how long it was: that long, or longer */
+    csinv   w10, w10, wzr, eq
 .endif
     ldr     x9, [x9, #{GRAPH_EXIT}]
-    ldr     x12, [x12, #{CPU_RING}]
     FTRACE_RESERVE_BYTES \lse, x9
 .if \stop
     ldr     x13, [x12, #{RING_LIMIT}]

@@ -43,11 +43,10 @@
 .endm
 
 /*
- * Reserves an event's slot in the ring of the CpuArea x12, or goes to \full (stop) with the drop counted by the head.
- * Out: x12 = ring, x14 = position, x15 = address, x16 = lap. Writes x13.
+ * Reserves an event's slot in the ring x12, or goes to \full (stop) with the drop counted by the head.
+ * Out: x14 = position, x15 = address, x16 = lap. Writes x13.
  */
 .macro FTRACE_TAKE_SLOT lse, stop, full
-    ldr     x12, [x12, #{CPU_RING}]     /* never null: recording off is a ring of its own */
     FTRACE_RESERVE \lse
 .if \stop
     ldr     x13, [x12, #{RING_LIMIT}]
@@ -62,6 +61,7 @@
  * its upper half. Writes x17, \word.
  */
 .macro FTRACE_STORE_EVENT word, upper, type=0
+    and     x17, x17, #{EVENT_TIME_MASK}    /* the counter may have more bits, where the type stands */
     bfi     x17, x16, #{EVENT_LAP_SHIFT}, #{EVENT_LAP_BITS}
 .ifnc \type, 0
     orr     x17, x17, #\type
@@ -79,6 +79,7 @@
     bti     c
     FTRACE_CPU_AREA
     cbz     x12, 1f                     /* not online: nowhere to write */
+    ldr     x12, [x12, #{CPU_RING}]     /* never null: recording off is a ring of its own */
     FTRACE_TAKE_SLOT \lse, \stop, 1f
     mrs     x17, cntvct_el0
     mov     x10, x30

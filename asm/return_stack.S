@@ -30,6 +30,11 @@
 /* The other way: x30, x11 <- the top frame's lr and ip, x14 <- the frame, x13 <- the stack. The caller stores x14 as top. */
 .macro FTRACE_POP
     ldr     x13, [x12, #{CPU_RETURN_STACK}]
+    FTRACE_POP_FROM
+.endm
+
+/* The same, with the stack in x13. */
+.macro FTRACE_POP_FROM
     ldr     x14, [x13, #{STACK_TOP}]
     ldp     x30, x11, [x14, #-{FRAME_SIZE}]!
 .endm

@@ -120,7 +120,7 @@ impl<'a> BootConfig<'a> {
     }
 
     /// What the graph is to record besides entry and exit, and of which calls; `None` where that is the plain graph. Of an option
-    /// that is said more than once, the last counts. `frequency`: ticks of [`crate::Platform::ticks`] a second.
+    /// that is said more than once, the last counts. `frequency`: ticks of CNTVCT_EL0 a second.
     pub fn graph_options(&self, frequency: u64) -> Option<GraphOptions> {
         let mut options = GraphOptions::new();
         let mut is_plain = true;

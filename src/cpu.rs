@@ -28,15 +28,15 @@ pub struct CpuArea {
     /// One slot for each interrupt mask: not zero while a guarded tracer runs with that mask.
     guard: [AtomicU64; MASKS],
     refused: AtomicU64,
-    /// The ring that recorders on this core write to; never null.
-    ring: AtomicPtr<Control>,
     core: AtomicU32,
+    /// The ring that recorders on this core write to; never null. The asm loads it and the return stack as a pair.
+    ring: AtomicPtr<Control>,
+    /// The return stack of the task that runs, or of the core. Never null.
+    return_stack: AtomicPtr<ReturnStack>,
     /// The area that was made known before this one.
     next: AtomicPtr<CpuArea>,
     /// The ring while recording is off: it has no memory, but counts.
     off: Control,
-    /// The return stack of the task that runs, or of the core. Never null.
-    return_stack: AtomicPtr<ReturnStack>,
     /// From a callsite's block to this core's counters, in bytes (src/instances.rs).
     counters: AtomicU64,
     /// The task that runs, as [`Task`] has it.
@@ -73,11 +73,11 @@ impl CpuArea {
         Self {
             guard: [const { AtomicU64::new(0) }; MASKS],
             refused: AtomicU64::new(0),
-            ring: AtomicPtr::new(core::ptr::from_ref(&OFF).cast_mut()),
             core: AtomicU32::new(NOT_LISTED),
+            ring: AtomicPtr::new(core::ptr::from_ref(&OFF).cast_mut()),
+            return_stack: AtomicPtr::new((&raw const NO_STACK).cast_mut()),
             next: AtomicPtr::new(core::ptr::null_mut()),
             off: Control::off(),
-            return_stack: AtomicPtr::new((&raw const NO_STACK).cast_mut()),
             counters: AtomicU64::new(FIRST_COUNTER),
             task: AtomicU64::new(Task::NONE.0),
             kernel_stack: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
@@ -258,6 +258,8 @@ pub(crate) mod offset {
     #[allow(dead_code, reason = "the recorders' asm")]
     pub(crate) const RING: usize = offset_of!(CpuArea, ring);
     pub(crate) const RETURN_STACK: usize = offset_of!(CpuArea, return_stack);
+    // A pair, within one aligned 16 bytes, so that no model takes longer for it than for one.
+    const _: () = assert!(RETURN_STACK == RING + size_of::<usize>() && RING.is_multiple_of(16));
     pub(crate) const COUNTERS: usize = offset_of!(CpuArea, counters);
     pub(crate) const STACK_LIMIT: usize = offset_of!(CpuArea, stack_limit);
     /// DAIF shifted right by this is the offset of its slot.

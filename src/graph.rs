@@ -37,7 +37,7 @@ pub struct GraphOptions {
     /// they leave no event, take no frame of the return stack, and return to their callers. What an interrupt calls is
     /// deeper than what it interrupts.
     pub depth: u32,
-    /// How many ticks ([`crate::Platform::ticks`]) a call takes at least that is recorded; 0 is no limit. Shorter ones leave
+    /// How many ticks of CNTVCT_EL0 a call takes at least that is recorded; 0 is no limit. Shorter ones leave
     /// no event, longer ones an EXIT alone, which has their duration: so their arguments cannot be recorded, their results can.
     pub minimum: u64,
     /// Whether only calls are recorded that are made, at whatever remove, by functions that

@@ -9,8 +9,8 @@ use crate::error::AliasError;
 /// what its text says; the consequences of one that does not are those of executing arbitrary words.
 ///
 /// # Context
-/// All methods but `cpu_index` and `ticks` are called by [`crate::Ftrace`]'s methods, on the core and at the exception
-/// level that called those, never from a traced path. `cpu_index` and `ticks` must be callable in every context.
+/// All methods but `cpu_index` are called by [`crate::Ftrace`]'s methods, on the core and at the exception level that called
+/// those, never from a traced path. `cpu_index` must be callable in every context.
 pub unsafe trait Platform: Sync {
     /// Makes the kernel's text writable through an alias, until [`Platform::patch_end`]; returns the distance in
     /// bytes from an executable address to the alias of the same memory (`alias = executable + distance`).
@@ -52,12 +52,6 @@ pub unsafe trait Platform: Sync {
     /// The number of the core that calls, from 0. It tells the tracer when a core calls into it from inside the tracer's
     /// own lock (from an interrupt handler, say), which is refused instead of waiting forever.
     fn cpu_index(&self) -> usize;
-
-    /// A counter that never goes back, in ticks. The default is CNTVCT_EL0.
-    #[inline]
-    fn ticks(&self) -> u64 {
-        crate::arch::ticks()
-    }
 
     /// The grace period: waits until nobody who entered a traced function before this call is still on the way into a
     /// tracer, or inside one, and returns `true`; or returns `false`, without waiting, where the kernel cannot tell.

@@ -53,7 +53,8 @@ pub const LAP_LOW_BITS: u32 = 3;
 /// Where the upper half of word 1 begins.
 pub const UPPER_SHIFT: u32 = 32;
 
-const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+/// What an event has of the counter.
+pub(crate) const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const LAP_MASK: u64 = (1 << LAP_BITS) - 1;
 const LAP_LOW_MASK: u64 = (1 << LAP_LOW_BITS) - 1;
 

@@ -18,6 +18,17 @@ pub fn ticks() -> u64 {
     CNTVCT_EL0.get()
 }
 
+/// Makes CNTVCT_EL0 of this core that many ticks less than CNTPCT_EL0 (CNTVOFF_EL2). False, and nothing done, where the image was
+/// entered at EL1: only EL2 can do this.
+pub fn set_offset(ticks: u64) -> bool {
+    if crate::boot_el() != 2 {
+        return false;
+    }
+    // SAFETY: virt_el2_vectors answers an HVC with x0 destroyed, and sets the offset.
+    unsafe { core::arch::asm!("hvc #1", out("x0") _, in("x1") ticks, options(nostack)) };
+    true
+}
+
 /// Ticks a second.
 #[inline]
 pub fn frequency() -> u64 {

@@ -110,8 +110,9 @@ virt_trap:
 virt_vectors_end:
 
 // virt_el2_vectors
-// Purpose: the table for VBAR_EL2 where the image was entered at EL2. An HVC from EL1 makes a virtual SError pending
-// for EL1; anything else that arrives here is the kernel's end, with an exit code of its own.
+// Purpose: the table for VBAR_EL2 where the image was entered at EL2. An HVC #0 from EL1 makes a virtual SError pending
+// for EL1, an HVC #1 makes x1 the offset of its counter; anything else that arrives here is the kernel's end, with an exit
+// code of its own.
 // In: any state. Out: eret with x0 destroyed (HVC). Free: x0. Stack: none.
 .global virt_el2_vectors
 .balign 0x800
@@ -125,7 +126,11 @@ virt_el2_vectors:
         lsr     x0, x0, #{EC_SHIFT}
         sub     x0, x0, #{EC_HVC}
         cbnz    x0, virt_el2_end
-        mrs     x0, hcr_el2
+        mrs     x0, esr_el2
+        tbz     x0, #0, 1f                      // the HVC's number
+        msr     cntvoff_el2, x1
+        eret
+1:      mrs     x0, hcr_el2
         orr     x0, x0, #{VSE}
         orr     x0, x0, #{AMO}
         msr     hcr_el2, x0

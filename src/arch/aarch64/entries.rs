@@ -88,6 +88,7 @@ macro_rules! entries {
             RING_SHIFT = const ring::offset::SHIFT,
             RING_LIMIT = const ring::offset::LIMIT,
             EVENT_BYTES = const trace::EVENT_BYTES,
+            EVENT_TIME_MASK = const trace::TIME_MASK,
             EVENT_LAP_SHIFT = const trace::LAP_SHIFT,
             EVENT_LAP_BITS = const trace::LAP_BITS,
             EVENT_LAP_LOW_BITS = const trace::LAP_LOW_BITS,
