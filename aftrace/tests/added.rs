@@ -78,7 +78,7 @@ fn whole() -> Vec<u8> {
 
 fn shown(trace: &Trace, filter: &Filter, key: Key) -> Result<String, AddedError> {
     let mut out = Vec::new();
-    write_profile(trace, &Symbols::of_trace(trace), filter, key, &mut out)?;
+    write_profile(trace, &Symbols::of_trace(trace), filter, &[key], &mut out)?;
     Ok(String::from_utf8(out).expect("text"))
 }
 

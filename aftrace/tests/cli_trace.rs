@@ -5,7 +5,8 @@ mod kernel;
 
 use std::process::Command;
 
-use kernel::{Core, file};
+use aarch64_ftrace::trace::Type;
+use kernel::{Core, callsite, event, file};
 
 fn aftrace(arguments: &[&str], directory: &std::path::Path) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_aftrace"))
@@ -224,4 +225,49 @@ fn a_glob_that_lacks_the_crate_gets_it_and_it_is_said() {
     let near = aftrace(&["symbols", "x.aft", "--filter", "schedule"], path);
     let says = "0 of 6 functions: is it sched::schedule?\n";
     assert_eq!((near.0, near.1.as_str(), near.2.as_str()), (0, "", says));
+}
+
+#[test]
+fn tasks_are_chosen_by_name_or_number_and_have_a_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let call = |time, function| {
+        let at = callsite(function);
+        [
+            event(Type::Entry, time, at, 0),
+            event(Type::Exit, time + 125, at, 125),
+        ]
+    };
+    let mut events = call(1000, 4).to_vec();
+    events.push(event(Type::Task, 2000, 0, 7));
+    events.extend(call(2100, 0));
+    events.extend(call(2300, 0));
+    events.push(event(Type::Task, 3000, 0, 9));
+    events.extend(call(3100, 5));
+    std::fs::write(path.join("x.aft"), file(&[events], 100)).unwrap();
+    let shown = |arguments: &[&str]| {
+        let (code, out, says) = aftrace(&[arguments, &["x.aft"]].concat(), path);
+        assert_eq!((code, says.as_str()), (0, ""), "{arguments:?}");
+        out
+    };
+    let table = [
+        "       RAN       SELF     CALLS FUNCTIONS        TID  TASK",
+        " 16.000 us   4.000 us         2         1          7  shell",
+        " 16.000 us   2.000 us         1         1          0  core 0, no task",
+        "  3.600 us   2.000 us         1         1          9  task 9",
+    ];
+    let text = shown(&["report", "--task", "-s", "total,self"]);
+    assert_eq!(text.lines().collect::<Vec<_>>(), table);
+    let one = shown(&["replay", "--tid", "shell"]);
+    assert_eq!(one, shown(&["replay", "--tid", "7"]));
+    assert_eq!(one.matches("sched::schedule()").count(), 2, "{one}");
+    assert_eq!(one.lines().count(), 5, "{one}");
+    let others = shown(&["dump", "--text", "--tid", "0,9"]);
+    for (name, calls) in [
+        ("sched::schedule()", 0),
+        ("fs::open()", 1),
+        ("mem::copy()", 1),
+    ] {
+        assert_eq!(others.matches(name).count(), calls, "{others}");
+    }
 }

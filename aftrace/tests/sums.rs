@@ -194,6 +194,48 @@ fn recursion_with_a_lost_pair_pairs_by_duration() {
     assert!(replayed(&bytes, &Filter::default()).contains("2 events are missing here"));
 }
 
+#[test]
+fn calls_that_have_not_returned_are_counted_as_far_as_they_are_shown() {
+    let enter = |function: usize, time: u64| event(Type::Entry, time, callsite(function), 0);
+    // `fs::open` is open twice, and what it called once more, which is abandoned when the first returns.
+    let events = vec![
+        enter(4, 10),
+        enter(5, 20),
+        event(Type::Exit, 40, callsite(4), 30),
+        enter(4, 50),
+        enter(4, 60),
+        enter(1, 70),
+    ];
+    let trace = opened(&file(&[events], 4));
+    let symbols = Symbols::of_trace(&trace);
+    let unfinished = |filter: Filter| -> Vec<(String, u64)> {
+        let rows = Report::new(&trace, &symbols, &filter).unwrap().rows;
+        rows.into_iter()
+            .map(|(name, row)| (name, row.unfinished))
+            .collect()
+    };
+    let of = |rows: &[(usize, u64)]| -> Vec<(String, u64)> {
+        let rows = rows
+            .iter()
+            .map(|&(f, calls)| (FUNCTIONS[f].to_owned(), calls));
+        rows.collect()
+    };
+    let all = Filter::default;
+    assert_eq!(unfinished(all()), of(&[(1, 1), (4, 2), (5, 1)]));
+    let open = || vec!["fs::open".to_owned()];
+    let hidden = Filter {
+        hidden: open(),
+        ..all()
+    };
+    assert_eq!(unfinished(hidden), of(&[]));
+    let skipped = Filter {
+        skipped: open(),
+        ..all()
+    };
+    assert_eq!(unfinished(skipped), of(&[(1, 1), (5, 1)]));
+    assert_eq!(unfinished(Filter { depth: 1, ..all() }), of(&[(4, 1)]));
+}
+
 proptest! {
     #[test]
     fn calls_mean_deviation_and_percentiles_are_those_of_all_durations(calls in durations()) {

@@ -157,10 +157,10 @@ fn convert(trace: &Trace, filter: &Filter) -> io::Result<()> {
     let symbols = Symbols::of_trace(trace).shown_as(naming);
     let mut out = io::sink();
     let report = Report::new(trace, &symbols, filter)?;
-    report.write(&symbols, Key::Total, &mut out)?;
-    report.write_difference(&symbols, &report, &symbols, &mut out)?;
+    report.write(&symbols, &[Key::Total], &mut out)?;
+    report.write_difference(&symbols, (&report, &symbols), &[Key::Own], &mut out)?;
     for shown in [
-        added::write_profile(trace, &symbols, filter, Key::Total, &mut out),
+        added::write_profile(trace, &symbols, filter, &[Key::Total], &mut out),
         added::write_coverage(trace, &symbols, filter, &mut out),
     ] {
         // Without any, or none that is chosen, there is nothing to show, which is said.

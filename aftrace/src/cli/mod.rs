@@ -57,7 +57,7 @@ fn manual(examples: &[&str]) -> String {
 ///
 /// GLOB is a function's path, with * for any letters and ? for one: 'sched::*', '*::drop'. Quote it, or the shell looks for files.
 /// One that lacks the crate, sched::* for demo::sched::*, gets it.
-/// The options of replay, report, graph and dump are uftrace's: -F, -N, -C, -D, -t, -r, -s. There is no pager: | less.
+/// The options of replay, report, graph and dump are uftrace's: -F, -N, -H, -C, -D, -t, -r, -s, --tid, --task. There is no pager: | less.
 /// In place of a file, - is the standard input or output.
 #[derive(Parser)]
 #[command(version, after_help = EXIT_CODES, verbatim_doc_comment)]

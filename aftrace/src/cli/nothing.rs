@@ -13,6 +13,9 @@ use aftrace::trace::symbols::Symbols;
 use super::meant;
 use super::select::Select;
 
+/// So many tasks are named.
+const TASKS: usize = 20;
+
 impl Select {
     /// What to look at. A glob that no function's name matches is said.
     ///
@@ -59,10 +62,11 @@ impl Select {
 
     /// The filter, where globs that lack the crate have it.
     pub fn taken(&self, trace: &Trace, symbols: &Symbols, mut say: impl FnMut(String)) -> Filter {
-        let mut filter = self.filter(trace.header.frequency);
+        let mut filter = self.filter(trace);
         let lists = [
             ("--filter", &mut filter.functions),
             ("--notrace", &mut filter.hidden),
+            ("--hide", &mut filter.skipped),
             ("--caller", &mut filter.callers),
         ];
         for (option, globs) in lists {
@@ -77,10 +81,11 @@ impl Select {
     }
 }
 
-fn globs(filter: &Filter) -> [(&'static str, &[String]); 3] {
+fn globs(filter: &Filter) -> [(&'static str, &[String]); 4] {
     [
         ("--filter", &filter.functions),
         ("--notrace", &filter.hidden),
+        ("--hide", &filter.skipped),
         ("--caller", &filter.callers),
     ]
 }
@@ -91,20 +96,24 @@ fn parts(filter: &Filter) -> Vec<(&'static str, Filter)> {
     let Filter {
         functions,
         hidden,
+        skipped,
         callers,
         depth,
         minimum,
         time,
         cores,
+        tasks,
     } = filter.clone();
     vec![
         ("--filter", Filter { functions, ..all() }),
         ("--notrace", Filter { hidden, ..all() }),
+        ("--hide", Filter { skipped, ..all() }),
         ("--caller", Filter { callers, ..all() }),
         ("--depth", Filter { depth, ..all() }),
         ("--time-filter", Filter { minimum, ..all() }),
         ("--time-range", Filter { time, ..all() }),
         ("--core", Filter { cores, ..all() }),
+        ("--tid", Filter { tasks, ..all() }),
     ]
 }
 
@@ -139,6 +148,7 @@ fn reason(option: &str, alone: &Filter, trace: &Trace, symbols: &Symbols) -> io:
             "matches no function that was called (`aftrace report` lists them)",
         ),
         "--notrace" => quoted(&alone.hidden, "hides all of them, or what they stand in"),
+        "--hide" => quoted(&alone.skipped, "is all that was called"),
         "--caller" => quoted(&alone.callers, "matches no function that called one"),
         "--depth" => "0 is no level: 1 and more".to_owned(),
         "--time-filter" => {
@@ -152,6 +162,20 @@ fn reason(option: &str, alone: &Filter, trace: &Trace, symbols: &Symbols) -> io:
                 seconds(first),
                 seconds(last)
             )
+        }
+        "--tid" => {
+            let tasks = trace
+                .tasks
+                .iter()
+                .map(|(id, name)| format!("{name} ({id})"));
+            let named = tasks.take(TASKS).collect::<Vec<_>>().join(", ");
+            let named = match named.is_empty() {
+                true => {
+                    "the trace names none: give a number, as `aftrace replay` shows it".to_owned()
+                }
+                false => format!("of those with a name there are {named}"),
+            };
+            format!("has no task that called anything; {named}")
         }
         _ => {
             let cores: Vec<_> = trace.cores.keys().map(u16::to_string).collect();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use aftrace::trace::added::{AddedError, write_coverage, write_profile};
 use aftrace::trace::report::{self, Key};
+use aftrace::trace::tasks;
 use clap::Args;
 
 use super::progress::Writes;
@@ -15,6 +16,7 @@ const EXAMPLES: &[&str] = &[
     "aftrace report before.aft --diff after.aft    # what has changed",
     "aftrace report trace.aft -N 'sched::*' -r 1.5~2.25",
     "aftrace report trace.aft -s avg",
+    "aftrace report trace.aft --task -s self    # which task",
 ];
 
 /// Add up calls and times of each function
@@ -28,12 +30,16 @@ pub struct Report {
     input: Input,
     #[command(flatten)]
     select: Select,
-    /// The column to sort by, largest first (uftrace's words for them, call, avg, stdv and func, do, too)
-    #[arg(short, long, default_value = "total")]
-    sort: Key,
-    /// Show what this trace has more (+) or less (-), the largest change of TOTAL first
+    /// The column to sort by, largest first, and those that decide between equals: self,calls (uftrace's words for them, call, avg,
+    /// stdv and func, do, too)
+    #[arg(short, long, default_value = "total", value_delimiter = ',')]
+    sort: Vec<Key>,
+    /// Show what this trace has more (+) or less (-), the largest change of the column first: total, self, calls or name
     #[arg(long, value_name = "NEWER")]
     diff: Option<PathBuf>,
+    /// Show a line for each task: how long it ran, by the switches of tasks in the trace (total), and what it called
+    #[arg(long, conflicts_with_all = ["diff", "profile", "coverage"])]
+    task: bool,
     /// Show the profile that the kernel has added up itself, without a log: a line for each function and core. Of the choices
     /// --filter, --notrace and --core count, by the function's own name
     #[arg(long, conflicts_with_all = ["diff", "coverage"])]
@@ -45,13 +51,19 @@ pub struct Report {
 
 impl Report {
     pub fn run(&self) -> Outcome {
+        let short = self.diff.is_some() || self.task;
+        if short && !self.sort.iter().all(|key| key.is_sum()) {
+            return Err(
+                "--diff and --task have no such column to sort by: total, self, calls, name".into(),
+            );
+        }
         let (trace, symbols) = self.input.open(Writes::Files)?;
         if self.profile || self.coverage {
             let filter = self.select.noted(&self.input.trace, &trace, &symbols);
             // Damage is named also where nothing is left to show.
             let verdict = self.input.verdict(&trace);
             let written = match self.profile {
-                true => write_profile(&trace, &symbols, &filter, self.sort, stdout()),
+                true => write_profile(&trace, &symbols, &filter, &self.sort, stdout()),
                 false => write_coverage(&trace, &symbols, &filter, stdout()),
             };
             return match written {
@@ -65,9 +77,14 @@ impl Report {
             Some(_) => self.select.noted(&self.input.trace, &trace, &symbols),
             None => self.select.checked(&self.input.trace, &trace, &symbols)?,
         };
+        if self.task {
+            let rows = tasks::rows(&trace, &symbols, &filter)?;
+            tasks::write(&trace, &symbols, &rows, &self.sort, stdout())?;
+            return Ok(self.input.verdict(&trace));
+        }
         let report = report::Report::new(&trace, &symbols, &filter)?;
         let Some(newer) = &self.diff else {
-            report.write(&symbols, self.sort, stdout())?;
+            report.write(&symbols, &self.sort, stdout())?;
             return Ok(self.input.verdict(&trace));
         };
         let other = Input {
@@ -76,11 +93,11 @@ impl Report {
             any_build: self.input.any_build,
             names: self.input.names,
         };
-        let (newer, newer_symbols) = other.open(Writes::Files)?;
+        let (newer_trace, newer_symbols) = other.open(Writes::Files)?;
         let newer_report = report::Report::new(
-            &newer,
+            &newer_trace,
             &newer_symbols,
-            &self.select.taken(&newer, &newer_symbols, |_| {}),
+            &self.select.taken(&newer_trace, &newer_symbols, |_| {}),
         )?;
         if report.rows.is_empty() && newer_report.rows.is_empty() {
             let (old, new) = (self.input.trace.display(), other.trace.display());
@@ -88,8 +105,9 @@ impl Report {
                 format!("{old}, {new}: no call of either is left: leave an option out").into(),
             );
         }
-        report.write_difference(&symbols, &newer_report, &newer_symbols, stdout())?;
-        let (first, second) = (self.input.verdict(&trace), other.verdict(&newer));
+        let newer = (&newer_report, &newer_symbols);
+        report.write_difference(&symbols, newer, &self.sort, stdout())?;
+        let (first, second) = (self.input.verdict(&trace), other.verdict(&newer_trace));
         Ok(if trace.is_damaged() { first } else { second })
     }
 }

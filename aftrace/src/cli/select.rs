@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aftrace::arguments;
+use aftrace::trace::calls::Task;
 use aftrace::trace::file::{Lost, Trace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::stream::Damage;
@@ -72,6 +73,9 @@ pub struct Select {
     /// Not the functions that the glob matches, nor what they call (repeat for more)
     #[arg(short = 'N', long, value_name = "GLOB", value_parser = super::parse_glob)]
     notrace: Vec<String>,
+    /// Not the functions that the glob matches, but what they call (repeat for more); their own time is in no SELF then
+    #[arg(short = 'H', long, value_name = "GLOB", value_parser = super::parse_glob)]
+    hide: Vec<String>,
     /// Only calls by functions that the glob matches (repeat for more)
     #[arg(short = 'C', long, value_name = "GLOB", value_parser = super::parse_glob)]
     caller: Vec<String>,
@@ -87,10 +91,14 @@ pub struct Select {
     /// Only these cores: 0,2
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     core: Option<Vec<u16>>,
+    /// Only these tasks, by name or number: shell,3; 0 is what cores do of their own
+    #[arg(long, value_name = "TASKS", value_delimiter = ',')]
+    tid: Option<Vec<String>>,
 }
 
 impl Select {
-    pub fn filter(&self, frequency: u64) -> Filter {
+    pub fn filter(&self, trace: &Trace) -> Filter {
+        let frequency = trace.header.frequency;
         let ticks = |ns: u64| match ns {
             u64::MAX => u64::MAX,
             ns => u64::try_from(u128::from(ns) * u128::from(frequency.max(1)) / 1_000_000_000)
@@ -100,13 +108,30 @@ impl Select {
         Filter {
             functions: self.filter.clone(),
             hidden: self.notrace.clone(),
+            skipped: self.hide.clone(),
             callers: self.caller.clone(),
             depth: self.depth,
             minimum: ticks(self.time_filter.unwrap_or(0)),
             time: ticks(from)..=ticks(to),
             cores: self.core.clone(),
+            tasks: self.tid.as_ref().map(|tasks| {
+                let tasks = tasks.iter().flat_map(|task| of_name(trace, task));
+                tasks.collect()
+            }),
         }
     }
+}
+
+/// The tasks of this name or number.
+fn of_name(trace: &Trace, name: &str) -> Vec<Task> {
+    let named = trace.tasks.iter().filter(|(_, known)| *known == name);
+    let mut tasks: Vec<Task> = named.map(|(id, _)| Task::Id(*id)).collect();
+    match name.parse() {
+        Ok(0) => tasks.extend(trace.cores.keys().map(|core| Task::Core(*core))),
+        Ok(id) => tasks.push(Task::Id(id)),
+        Err(_) => {}
+    }
+    tasks
 }
 
 impl Input {

@@ -84,7 +84,7 @@ pub fn write_profile(
     trace: &Trace,
     symbols: &Symbols,
     filter: &Filter,
-    key: Key,
+    keys: &[Key],
     mut out: impl Write,
 ) -> Result<(), AddedError> {
     if trace.added.profile.is_empty() {
@@ -104,7 +104,7 @@ pub fn write_profile(
         .filter(|((low, _), _)| takes(filter, &symbols.name(*low)))
         .map(|(&(low, core), entry)| (symbols.full(low), core, times(entry)))
         .collect();
-    let value = |times: &Times| match key {
+    let value = |key, times: &Times| match key {
         Key::Total => Ok(u128::from(times.total)),
         Key::Own => Ok(times.own.into()),
         Key::Calls => Ok(times.hits.into()),
@@ -114,10 +114,14 @@ pub fn write_profile(
         Key::Name => Ok(0),
         Key::Min | Key::P50 | Key::P99 => Err(AddedError::Column),
     };
-    value(&Times::default())?;
+    for &key in keys {
+        value(key, &Times::default())?;
+    }
     // Names and cores decide between equals.
     rows.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    rows.sort_by_key(|(_, _, times)| Reverse(value(times).unwrap_or_default()));
+    for &key in keys.iter().rev() {
+        rows.sort_by_key(|(_, _, times)| Reverse(value(key, times).unwrap_or_default()));
+    }
     if rows.is_empty() {
         return Err(AddedError::Nothing("profile"));
     }

@@ -18,6 +18,8 @@ pub struct Filter {
     pub functions: Vec<String>,
     /// Not the functions that one of these globs matches, nor what they call.
     pub hidden: Vec<String>,
+    /// Not the functions that one of these globs matches; what they call all the same.
+    pub skipped: Vec<String>,
     /// Only calls by functions that one of these globs matches. None: all.
     pub callers: Vec<String>,
     /// Only this many levels.
@@ -28,6 +30,8 @@ pub struct Filter {
     pub time: RangeInclusive<u64>,
     /// Only these cores.
     pub cores: Option<Vec<u16>>,
+    /// Only what these tasks do.
+    pub tasks: Option<Vec<Task>>,
 }
 
 impl Default for Filter {
@@ -35,11 +39,13 @@ impl Default for Filter {
         Self {
             functions: Vec::new(),
             hidden: Vec::new(),
+            skipped: Vec::new(),
             callers: Vec::new(),
             depth: u32::MAX,
             minimum: 0,
             time: 0..=u64::MAX,
             cores: None,
+            tasks: None,
         }
     }
 }
@@ -99,6 +105,8 @@ struct Selection<'a> {
     symbols: &'a Symbols,
     matches: FxHashMap<(u32, u8), bool>,
     tasks: FxHashMap<Task, Vec<Level>>,
+    /// What each core runs, where only some tasks are looked at.
+    running: FxHashMap<u16, Task>,
     out: VecDeque<Step>,
     /// ENTRY events so far.
     entries: u64,
@@ -112,10 +120,17 @@ impl Filter {
     fn is_all(&self) -> bool {
         self.functions.is_empty()
             && self.hidden.is_empty()
+            && self.skipped.is_empty()
+            && self.tasks.is_none()
             && self.callers.is_empty()
             && self.depth == u32::MAX
             && self.minimum == 0
             && self.time == (0..=u64::MAX)
+    }
+
+    pub(super) fn is_wanted(&self, task: Task) -> bool {
+        let tasks = self.tasks.as_ref();
+        tasks.is_none_or(|tasks| tasks.contains(&task))
     }
 
     /// Goes through the trace and shows what the filter lets through, calls without shown callees as one. Returns the calls that had not
@@ -180,6 +195,7 @@ impl Filter {
             symbols,
             matches: FxHashMap::default(),
             tasks: FxHashMap::default(),
+            running: FxHashMap::default(),
             out: VecDeque::new(),
             entries: 0,
             long: matches!(pass, Pass::Decides).then(Decided::default),
@@ -196,6 +212,9 @@ impl Filter {
             };
             if all {
                 show(leaf.map_or(Shown::Step(step), Shown::Leaf))?;
+                continue;
+            }
+            if !selection.is_of_task(&step) {
                 continue;
             }
             selection.push(step);
@@ -221,17 +240,41 @@ impl Filter {
             .out
             .drain(..)
             .try_for_each(|step| show(Shown::Step(step)))?;
-        Ok((calls.unfinished(), selection.long.unwrap_or_default()))
+        let mut unfinished = calls.unfinished();
+        unfinished.retain(|call| self.is_wanted(call.task));
+        Ok((unfinished, selection.long.unwrap_or_default()))
     }
 }
 
 impl Selection<'_> {
+    /// Whether a step is of a task that is looked at. What comes from and goes to one is.
+    fn is_of_task(&mut self, step: &Step) -> bool {
+        if self.filter.tasks.is_none() {
+            return true;
+        }
+        let running = |core| *self.running.get(&core).unwrap_or(&Task::Core(core));
+        match *step {
+            Step::Enter(call) | Step::Function(call) | Step::Abandoned(call, _) => {
+                self.filter.is_wanted(call.task)
+            }
+            Step::Leave(leave) => self.filter.is_wanted(leave.call.task),
+            Step::Switch(core, _, next) => {
+                let last = running(core);
+                self.running.insert(core, next);
+                self.filter.is_wanted(last) || self.filter.is_wanted(next)
+            }
+            Step::Other(item) => self.filter.is_wanted(running(item.core)),
+            Step::Missing(..) => true,
+        }
+    }
+
     fn is_in(&mut self, low: u32, which: u8) -> bool {
         let (filter, symbols) = (self.filter, self.symbols);
         *self.matches.entry((low, which)).or_insert_with(|| {
             let (globs, name) = match which {
                 0 => (&filter.functions, symbols.name(low)),
                 1 => (&filter.hidden, symbols.name(low)),
+                2 => (&filter.skipped, symbols.name(low)),
                 _ => (&filter.callers, symbols.caller(low)),
             };
             globs.iter().any(|glob| glob::matches(glob, name.bytes()))
@@ -246,16 +289,17 @@ impl Selection<'_> {
         };
         let hidden =
             above_hidden || (!self.filter.hidden.is_empty() && self.is_in(call.callsite, 1));
+        let skipped = !self.filter.skipped.is_empty() && self.is_in(call.callsite, 2);
         let inside = match above {
             Some(levels) => Some(levels + 1),
             None => (self.filter.functions.is_empty() || self.is_in(call.callsite, 0)).then_some(0),
         };
-        let caller = self.filter.callers.is_empty() || self.is_in(call.parent, 2);
+        let caller = self.filter.callers.is_empty() || self.is_in(call.parent, 3);
         let deep = inside.is_some_and(|levels| levels < self.filter.depth);
         Level {
             inside,
             hidden,
-            shown: deep && !hidden && caller && self.filter.time.contains(&call.time),
+            shown: deep && !hidden && !skipped && caller && self.filter.time.contains(&call.time),
             held: None,
         }
     }

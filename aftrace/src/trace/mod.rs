@@ -21,6 +21,7 @@ pub mod replay;
 pub mod report;
 pub mod stream;
 pub mod symbols;
+pub mod tasks;
 pub mod text;
 pub mod uart;
 pub mod values;

@@ -11,6 +11,8 @@ use super::filter::{Filter, Shown};
 use super::replay::duration;
 use super::symbols::Symbols;
 
+mod difference;
+
 /// Bits of a duration that its bucket keeps: percentiles are exact to one part in 64.
 const KEPT: u32 = 6;
 
@@ -194,6 +196,19 @@ pub enum Key {
     Name,
 }
 
+fn ended(open: &mut FxHashMap<u32, u64>, callsite: u32) {
+    let calls = open.entry(callsite).or_default();
+    *calls = calls.saturating_sub(1);
+}
+
+impl Key {
+    /// Whether the shorter tables have it, too: how two traces differ, and what tasks do.
+    #[must_use]
+    pub const fn is_sum(self) -> bool {
+        matches!(self, Self::Total | Self::Own | Self::Calls | Self::Name)
+    }
+}
+
 /// What a trace adds up to, by function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -208,9 +223,15 @@ impl Report {
     /// Those of the file.
     pub fn new(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Self> {
         let mut by_callsite = FxHashMap::<u32, Row>::default();
-        let unfinished = filter.play(trace, symbols, true, |shown| {
+        // Of each function the calls that are shown and have not ended: those that never do are unfinished.
+        let mut open = FxHashMap::<u32, u64>::default();
+        filter.play(trace, symbols, true, |shown| {
             match shown {
+                Shown::Step(Step::Enter(call)) => *open.entry(call.callsite).or_default() += 1,
                 Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => {
+                    if leave.entered && matches!(shown, Shown::Step(_)) {
+                        ended(&mut open, leave.call.callsite);
+                    }
                     by_callsite
                         .entry(leave.call.callsite)
                         .or_default()
@@ -220,19 +241,15 @@ impl Report {
                     by_callsite.entry(call.callsite).or_default().calls += 1
                 }
                 Shown::Step(Step::Abandoned(call, _)) => {
+                    ended(&mut open, call.callsite);
                     by_callsite.entry(call.callsite).or_default().unfinished += 1
                 }
                 Shown::Step(_) => {}
             }
             Ok(())
         })?;
-        for call in unfinished {
-            // A filter that hides a function hides it here, too.
-            if let Some(row) = by_callsite.get_mut(&call.callsite) {
-                row.unfinished += 1;
-            } else if filter.functions.is_empty() && filter.callers.is_empty() {
-                by_callsite.entry(call.callsite).or_default().unfinished += 1;
-            }
+        for (callsite, calls) in open.into_iter().filter(|(_, calls)| *calls > 0) {
+            by_callsite.entry(callsite).or_default().unfinished += calls;
         }
         let mut rows = BTreeMap::<String, Row>::new();
         for (low, row) in by_callsite {
@@ -241,15 +258,15 @@ impl Report {
         Ok(Self { rows })
     }
 
-    /// The rows in this order.
+    /// The rows in the order of the first of these columns; of the next one, where that is the same.
     #[must_use]
-    pub fn sorted(&self, key: Key) -> Vec<(&str, &Row)> {
+    pub fn sorted(&self, keys: &[Key]) -> Vec<(&str, &Row)> {
         let mut rows: Vec<_> = self
             .rows
             .iter()
             .map(|(name, row)| (name.as_str(), row))
             .collect();
-        let value = |row: &Row| match key {
+        let value = |key, row: &Row| match key {
             Key::Total => row.total,
             Key::Own => row.own,
             Key::Calls => row.calls,
@@ -262,7 +279,9 @@ impl Report {
             Key::Name => 0,
         };
         // Stable: names decide between equals.
-        rows.sort_by_key(|(_, row)| std::cmp::Reverse(value(row)));
+        for &key in keys.iter().rev() {
+            rows.sort_by_key(|(_, row)| std::cmp::Reverse(value(key, row)));
+        }
         rows
     }
 
@@ -270,14 +289,14 @@ impl Report {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, symbols: &Symbols, key: Key, mut out: impl Write) -> io::Result<()> {
+    pub fn write(&self, symbols: &Symbols, keys: &[Key], mut out: impl Write) -> io::Result<()> {
         let time = |ticks| duration(symbols.nanoseconds(ticks));
         writeln!(
             out,
             "{:>10} {:>10} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  FUNCTION",
             "TOTAL", "SELF", "CALLS", "MIN", "MAX", "MEAN", "DEVIATION", "P50", "P99"
         )?;
-        for (name, row) in self.sorted(key) {
+        for (name, row) in self.sorted(keys) {
             let name = symbols.fit(name);
             let note = match row.unfinished {
                 0 => String::new(),
@@ -303,56 +322,6 @@ impl Report {
                 time(row.deviation()),
                 time(row.percentile(50)),
                 time(row.percentile(99)),
-            )?;
-        }
-        out.flush()
-    }
-
-    /// Writes how `newer` differs from this report: total, self and calls, the largest change of the total first.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn write_difference(
-        &self,
-        symbols: &Symbols,
-        newer: &Self,
-        newer_symbols: &Symbols,
-        mut out: impl Write,
-    ) -> io::Result<()> {
-        let nothing = Row::default();
-        let names: std::collections::BTreeSet<_> =
-            self.rows.keys().chain(newer.rows.keys()).collect();
-        let mut rows: Vec<_> = names
-            .into_iter()
-            .map(|name| {
-                let (old, new) = (
-                    self.rows.get(name).unwrap_or(&nothing),
-                    newer.rows.get(name).unwrap_or(&nothing),
-                );
-                let ns = |a, b| {
-                    i128::from(newer_symbols.nanoseconds(b)) - i128::from(symbols.nanoseconds(a))
-                };
-                let calls = i128::from(new.calls) - i128::from(old.calls);
-                (name, ns(old.total, new.total), ns(old.own, new.own), calls)
-            })
-            .collect();
-        rows.sort_by_key(|(_, total, _, _)| std::cmp::Reverse(total.unsigned_abs()));
-        let signed = |ns: i128| {
-            let sign = if ns < 0 { '-' } else { '+' };
-            format!("{sign}{}", duration(ns.unsigned_abs() as u64))
-        };
-        writeln!(
-            out,
-            "{:>12} {:>12} {:>10}  FUNCTION",
-            "TOTAL", "SELF", "CALLS"
-        )?;
-        for (name, total, own, calls) in rows {
-            let name = symbols.fit(name);
-            writeln!(
-                out,
-                "{:>12} {:>12} {calls:>+10}  {name}",
-                signed(total),
-                signed(own)
             )?;
         }
         out.flush()

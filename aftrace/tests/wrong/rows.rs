@@ -144,7 +144,7 @@ pub const OPTIONS: [Row; 15] = [
 
 const LEFT: &str = "x.aft: no call is left: --";
 
-pub const CHOICES: [Row; 13] = [
+pub const CHOICES: [Row; 17] = [
     (
         &["replay", "x.aft", "-F", "shced::*"],
         &[
@@ -183,6 +183,22 @@ pub const CHOICES: [Row; 13] = [
     (
         &["report", "x.aft", "--core", "7"],
         &[LEFT, "core has none of 0"],
+    ),
+    (
+        &["report", "x.aft", "--task", "--tid", "nobody"],
+        &[LEFT, "tid has no task that called anything", "shell (7)"],
+    ),
+    (
+        &["dump", "few.aft", "--folded", "-H", "sched::*"],
+        &["no call is left: --hide \"sched::*\" is all that was called"],
+    ),
+    (
+        &["report", "x.aft", "--diff", "few.aft", "-s", "self,min"],
+        &["no such column to sort by: total, self, calls, name"],
+    ),
+    (
+        &["report", "x.aft", "--task", "-s", "p50"],
+        &["no such column to sort by: total, self, calls, name"],
     ),
     (
         &["replay", "x.aft", "-F", "sched::*", "-N", "sched::*"],

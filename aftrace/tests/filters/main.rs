@@ -1,18 +1,22 @@
 //! What filters let through and `report` adds up, beside a plain recursion over the tree of calls that made the trace.
 
+mod choices;
+#[path = "../kernel/mod.rs"]
 mod kernel;
+mod tasks;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use aarch64_ftrace::glob;
 use aarch64_ftrace::trace::{Event, Type};
-use aftrace::trace::calls::{Return, Step};
+use aftrace::trace::calls::{Return, Step, Task};
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::{Filter, Shown};
 use aftrace::trace::replay::{self, Style};
 use aftrace::trace::report::{Key, Report, Row};
 use aftrace::trace::symbols::Symbols;
+use choices::filters;
 use kernel::{FUNCTIONS, callsite, entry, event, file, opened};
 use proptest::prelude::*;
 
@@ -112,6 +116,11 @@ fn naive(
             && (filter.callers.is_empty() || is_one_of(&filter.callers, caller))
             && filter.time.contains(&call.start)
             && ticks >= filter.minimum
+            && !is_one_of(&filter.skipped, call.function)
+            && filter
+                .tasks
+                .as_ref()
+                .is_none_or(|tasks| tasks.contains(&Task::Core(core)))
             && filter
                 .cores
                 .as_ref()
@@ -233,7 +242,7 @@ fn rows_in_order(report: &Report, sums: &Sums) -> Result<(), TestCaseError> {
             .map(|(name, row)| (Reverse(value(row)), &**name))
             .collect();
         rows.sort();
-        let said = report.sorted(key).into_iter().map(|(name, _)| name);
+        let said = report.sorted(&[key]).into_iter().map(|(name, _)| name);
         prop_assert!(said.eq(rows.into_iter().map(|(_, name)| name)), "{key:?}");
     }
     for (key, value) in keys {
@@ -242,17 +251,28 @@ fn rows_in_order(report: &Report, sums: &Sums) -> Result<(), TestCaseError> {
             .map(|(name, row)| (Reverse(value(row)), name))
             .collect();
         names.sort();
-        let said = report.sorted(key).into_iter().map(|(name, _)| name);
+        let said = report.sorted(&[key]).into_iter().map(|(name, _)| name);
         prop_assert!(
             said.eq(names.into_iter().map(|(_, name)| name.as_str())),
             "{key:?}"
+        );
+        let mut names: Vec<_> = sums
+            .iter()
+            .map(|(name, row)| (Reverse(row.0), Reverse(value(row)), name))
+            .collect();
+        names.sort();
+        let said = report.sorted(&[Key::Calls, key]).into_iter();
+        let said = said.map(|(name, _)| name);
+        prop_assert!(
+            said.eq(names.into_iter().map(|(.., name)| name.as_str())),
+            "{key:?} behind calls"
         );
     }
     Ok(())
 }
 
 /// A line for each function of both: how calls and times differ, in ticks of 16 ns.
-fn differences(text: &str, old: &Sums, new: &Sums) -> Result<(), TestCaseError> {
+fn differences(text: &str, key: Key, old: &Sums, new: &Sums) -> Result<(), TestCaseError> {
     let mut found = BTreeMap::new();
     let mut changes = Vec::new();
     for line in text.lines().skip(1) {
@@ -263,7 +283,13 @@ fn differences(text: &str, old: &Sums, new: &Sums) -> Result<(), TestCaseError> 
             (numbers[at].parse::<f64>().expect("a number") * unit).round() as i64
         };
         let calls: i64 = numbers[4].parse().expect("a number");
-        changes.push(Reverse(nanoseconds(0).abs()));
+        let change = match key {
+            Key::Total => nanoseconds(0),
+            Key::Own => nanoseconds(2),
+            _ => calls,
+        };
+        // Names decide between equals.
+        changes.push((Reverse(change.abs()), name.join(" ")));
         found.insert(name.join(" "), (calls, nanoseconds(0), nanoseconds(2)));
     }
     let nothing = (0, 0, 0, 0, 0);
@@ -281,44 +307,6 @@ fn differences(text: &str, old: &Sums, new: &Sums) -> Result<(), TestCaseError> 
     prop_assert_eq!(found, expected.collect::<BTreeMap<_, _>>(), "{}", text);
     prop_assert!(changes.is_sorted(), "{}", text);
     Ok(())
-}
-
-fn filters() -> impl Strategy<Value = Filter> {
-    let globs = || {
-        let one = prop::sample::select(vec![
-            "fs::*",
-            "mem::copy",
-            "*::[osp]*",
-            "<*",
-            "irq::*",
-            "*d*",
-        ]);
-        prop_oneof![
-            3 => Just(vec![]),
-            1 => prop::collection::vec(one.prop_map(str::to_owned), 1..3),
-        ]
-    };
-    let depth = prop_oneof![Just(u32::MAX), 0..5_u32];
-    let minimum = prop_oneof![Just(0), 0..120_u64];
-    let time = prop_oneof![
-        Just(0..=u64::MAX),
-        (900..2500_u64, 0..2000_u64).prop_map(|(from, ticks)| from..=from + ticks)
-    ];
-    let cores = prop_oneof![
-        Just(None),
-        prop::collection::vec(0..3_u16, 0..3).prop_map(Some)
-    ];
-    (globs(), globs(), globs(), depth, minimum, time, cores).prop_map(
-        |(functions, hidden, callers, depth, minimum, time, cores)| Filter {
-            functions,
-            hidden,
-            callers,
-            depth,
-            minimum,
-            time,
-            cores,
-        },
-    )
 }
 
 proptest! {
@@ -360,9 +348,11 @@ proptest! {
         let whole = Report::new(&trace, &symbols, &Filter::default()).expect("a file");
         let all = sums(&find(&Filter::default()));
         rows_in_order(&whole, &all)?;
-        let mut out = Vec::new();
-        whole.write_difference(&symbols, &part, &symbols, &mut out).expect("memory");
-        differences(&String::from_utf8(out).expect("text"), &all, &sums(&expected))?;
+        for key in [Key::Total, Key::Own, Key::Calls] {
+            let mut out = Vec::new();
+            whole.write_difference(&symbols, (&part, &symbols), &[key], &mut out).expect("memory");
+            differences(&String::from_utf8(out).expect("text"), key, &all, &sums(&expected))?;
+        }
     }
     #[test]
     fn calls_whose_entry_is_left_out_have_the_own_time_that_a_recursion_finds(
