@@ -8,6 +8,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static CpuArea> {
     core::iter::successors(area(CpuArea::newest()), |area| self::area(area.older()))
 }
 
+/// Whether no other area is of the same core.
+pub(crate) fn is_only(area: &CpuArea) -> bool {
+    !all().any(|other| other.core() == area.core() && !core::ptr::eq(other, area))
+}
+
 fn area(at: *const CpuArea) -> Option<&'static CpuArea> {
     // SAFETY: only `CpuArea::list` puts pointers there, and what it puts came from a `&'static CpuArea`.
     unsafe { at.as_ref() }

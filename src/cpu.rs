@@ -4,7 +4,9 @@ use crate::instances::LINE as COUNTER_LINE;
 use crate::kernel_stack::{KernelStack, NOWHERE};
 use crate::return_stack::{NO_STACK, ReturnStack};
 use crate::ring::{Control, OFF};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence,
+};
 
 /// Values that PSTATE.DAIF can have: D, A, I and F, one bit each.
 const MASKS: usize = 16;
@@ -41,6 +43,8 @@ pub struct CpuArea {
     counters: AtomicU64,
     /// The task that runs, as [`Task`] has it.
     task: AtomicU64,
+    /// That it runs is in no ring, because nothing was recorded when it began to.
+    is_untold: AtomicBool,
     /// The stack that the core runs on. Never null.
     kernel_stack: AtomicPtr<KernelStack>,
     /// SP below which that stack is deeper than its core's deepest; 0 where it has no bounds.
@@ -56,6 +60,11 @@ pub(crate) struct Task(pub(crate) u64);
 impl Task {
     /// The kernel has not said which task runs.
     pub(crate) const NONE: Self = Self(0);
+
+    /// Its id; 0 of none.
+    pub(crate) fn id(self) -> u32 {
+        self.0 as u32
+    }
 
     /// The task of this id, which may be 0.
     pub(crate) fn new(id: u32) -> Self {
@@ -80,6 +89,7 @@ impl CpuArea {
             off: Control::off(),
             counters: AtomicU64::new(FIRST_COUNTER),
             task: AtomicU64::new(Task::NONE.0),
+            is_untold: AtomicBool::new(false),
             kernel_stack: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
             stack_limit: AtomicU64::new(0),
             stack_deepest: AtomicU64::new(0),
@@ -132,7 +142,12 @@ impl CpuArea {
 
     /// Whether what recorders on this core write is kept.
     pub(crate) fn is_recorded(&self) -> bool {
-        !core::ptr::eq(self.ring_address(), &self.off)
+        !self.is_off(self.ring_address())
+    }
+
+    /// Whether this is where its events go while recording is off.
+    pub(crate) fn is_off(&self, ring: *const Control) -> bool {
+        core::ptr::eq(ring, &self.off)
     }
 
     /// The task that runs, as the kernel has said last.
@@ -142,6 +157,16 @@ impl CpuArea {
 
     pub(crate) fn set_task(&self, task: Task) {
         self.task.store(task.0, Ordering::SeqCst);
+    }
+
+    /// Whether a ring is to be told which task runs. Sequentially consistent, as all that decides where events go.
+    pub(crate) fn set_untold(&self, untold: bool) {
+        self.is_untold.store(untold, Ordering::SeqCst);
+    }
+
+    /// The same, for who will tell: nobody else does.
+    pub(crate) fn take_untold(&self) -> bool {
+        self.is_untold.load(Ordering::SeqCst) && self.is_untold.swap(false, Ordering::SeqCst)
     }
 
     /// How many events recording was off for.

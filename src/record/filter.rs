@@ -2,6 +2,7 @@
 //! and a traced call pays no test for it.
 #![forbid(unsafe_code)]
 
+use super::switch::tell;
 use super::tasks::{TASKS_MAX, TooMany};
 use super::{RecordError, Recorder};
 use crate::areas;
@@ -57,7 +58,8 @@ impl Recorder {
     }
 
     /// This core runs the task `id` from here on: a TASK event in its ring, also as the last one before a task that is not
-    /// recorded.
+    /// recorded. Where nothing is recorded, the task that runs when recording begins is said then; of tasks that have areas of their own
+    /// the next switch says it.
     ///
     /// # Context
     /// The kernel's context switch, interrupts masked, after [`Ftrace::cpu_online`](crate::Ftrace::cpu_online) where tasks
@@ -70,6 +72,8 @@ impl Recorder {
 
     pub(crate) fn task_runs(&'static self, area: &'static CpuArea, id: u32) {
         let before = areas::ring(area);
+        // This says it.
+        area.set_untold(false);
         area.set_task(Task::new(id));
         // Whoever adds a task looks at the areas afterwards, so one of the two sees the other. Whoever has just removed the last one
         // may not have come to this area yet, which the task before had left unrecorded.
@@ -82,5 +86,12 @@ impl Recorder {
             before
         };
         now.write(Type::Task, arch::ticks(), 0, id);
+        if area.is_off(now) {
+            area.set_untold(true);
+            // Whoever has switched on meanwhile may have looked before.
+            if area.is_recorded() {
+                tell(area, areas::ring(area));
+            }
+        }
     }
 }

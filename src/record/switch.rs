@@ -6,6 +6,7 @@ use crate::arch;
 use crate::areas;
 use crate::cpu::CpuArea;
 use crate::ring::Control;
+use crate::trace::Type;
 use core::sync::atomic::Ordering;
 
 impl Recorder {
@@ -68,7 +69,12 @@ impl Recorder {
     pub(super) fn point(&'static self, area: &'static CpuArea) {
         settle(
             || self.wanted(area),
-            |ring| area.set_ring(*ring),
+            |ring| {
+                if let Some(ring) = ring {
+                    tell(area, ring);
+                }
+                area.set_ring(*ring);
+            },
             |a, b| a.map(core::ptr::from_ref) == b.map(core::ptr::from_ref),
         );
     }
@@ -81,6 +87,22 @@ impl Recorder {
             && region.is_wanted(area.core())
             && self.tasks.wants(area.task());
         region.written(area.core()).filter(|_| wanted)
+    }
+}
+
+/// Says in the ring which task the area's core runs, where that has not been said because nothing was recorded then. Of areas that share a
+/// core nobody but their core knows which of their tasks runs.
+pub(super) fn tell(area: &'static CpuArea, ring: &Control) {
+    if !areas::is_only(area) || !area.take_untold() {
+        return;
+    }
+    loop {
+        let task = area.task();
+        ring.write(Type::Task, arch::ticks(), 0, task.id());
+        // Whoever runs since then has said so, perhaps before this.
+        if area.task() == task {
+            return;
+        }
     }
 }
 

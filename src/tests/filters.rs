@@ -87,6 +87,64 @@ fn tasks_that_are_added_alone_are_recorded() {
     assert_eq!((kernel.kept(0).1, kernel.kept(1)), (3, (1, 1)));
 }
 
+/// What runs when recording begins again is not taken for what ran when it ended.
+#[test]
+fn a_task_that_came_while_nothing_was_recorded_is_told_before_its_first_call() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let (recorder, area) = (kernel.recorder, &kernel.areas[0]);
+    recorder.task_runs(area, 1);
+    assert!(kernel.write(0, 10));
+    let again = |off: &dyn Fn(), on: &dyn Fn(), task: u32| {
+        off();
+        for id in [9, task] {
+            recorder.task_runs(area, id);
+            assert!(kernel.write(0, 0));
+        }
+        on();
+        assert!(kernel.write(0, 10 * task));
+        // It has been told, and stays so while it runs.
+        recorder.switch(false).expect("memory");
+        recorder.switch(true).expect("memory");
+        assert!(kernel.write(0, 10 * task + 1));
+    };
+    let switch = |on| recorder.switch(on).expect("memory");
+    again(&|| switch(false), &|| switch(true), 2);
+    let record = |on| recorder.record_core(0, on).expect("a core");
+    again(&|| record(false), &|| record(true), 3);
+    let pause = recorder.pause();
+    recorder.task_runs(area, 4);
+    drop(pause);
+    assert!(kernel.write(0, 40));
+    let expected = [
+        (true, 1),
+        (false, 10),
+        (true, 2),
+        (false, 20),
+        (false, 21),
+        (true, 3),
+        (false, 30),
+        (false, 31),
+        (true, 4),
+        (false, 40),
+    ];
+    assert_eq!(kernel.events(0), expected);
+}
+
+/// Nobody else knows which of them runs.
+#[test]
+fn of_tasks_with_areas_of_their_own_none_is_told() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let recorder = kernel.recorder;
+    recorder.task_runs(&kernel.areas[1], 1);
+    recorder.switch(false).expect("memory");
+    recorder.task_runs(&kernel.areas[3], 2);
+    recorder.task_runs(&kernel.areas[1], 1);
+    recorder.switch(true).expect("memory");
+    assert!(kernel.write(1, 10));
+    recorder.task_runs(&kernel.areas[3], 2);
+    assert_eq!(kernel.events(1), [(true, 1), (false, 10), (true, 2)]);
+}
+
 /// The last task is removed, and begins to run where another was left out, before any area is looked at.
 #[test]
 fn a_task_that_is_removed_last_is_recorded_all_the_time() {
