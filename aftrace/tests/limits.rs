@@ -6,10 +6,11 @@ use std::cell::RefCell;
 use std::io::{Seek as _, Write as _};
 use std::rc::Rc;
 
-use aarch64_ftrace::trace::{FrameKind, NO_CORE, Type, events_head};
+use aarch64_ftrace::trace::{FrameKind, NO_CORE, ProfileEntry, Type, events_head};
+use aftrace::trace::added::FUNCTIONS_MAX;
 use aftrace::trace::calls::{Calls, Return, Step};
 use aftrace::trace::dump::folded;
-use aftrace::trace::file::{NAMED_MAX, Trace};
+use aftrace::trace::file::{NAMED_MAX, SYMBOLS_MAX, TASKS_MAX, Trace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
 use aftrace::trace::symbols::Symbols;
@@ -252,6 +253,69 @@ fn a_frame_that_does_not_fit_its_kind_is_named() {
     let trace = kernel::opened(&bytes);
     assert_eq!((trace.malformed, trace.damage.len()), (malformed, 0));
     assert_eq!(trace.cores[&0].events, 1);
+}
+
+/// Of each kind as many as are kept, and one more: that frame is named, and what is known already is known on.
+#[test]
+fn as_many_names_and_sums_are_kept_as_the_limits_say() {
+    let task = |number: u32| [&number.to_le_bytes()[..], &[0, 0]].concat();
+    let symbol = |number: u32| [&number.to_le_bytes()[..], &[0; 10]].concat();
+    let covered = |number: u32| number.to_le_bytes().to_vec();
+    let profiled = |number: u32| {
+        let callsite = number;
+        let entry = ProfileEntry {
+            callsite,
+            hits: 1,
+            ..ProfileEntry::default()
+        };
+        entry.to_bytes().to_vec()
+    };
+    type Kept = fn(&Trace) -> usize;
+    let rows: [(FrameKind, usize, &dyn Fn(u32) -> Vec<u8>, Kept); 4] = [
+        (FrameKind::Tasks, TASKS_MAX, &task, |trace| {
+            trace.tasks.len()
+        }),
+        (FrameKind::Symbols, SYMBOLS_MAX, &symbol, |trace| {
+            trace.symbols.len()
+        }),
+        (FrameKind::Profile, FUNCTIONS_MAX, &profiled, |trace| {
+            trace.added.profile.len()
+        }),
+        (FrameKind::Coverage, FUNCTIONS_MAX, &covered, |trace| {
+            trace.added.coverage.as_ref().map_or(0, |set| set.len())
+        }),
+    ];
+    for (kind, most, entry, kept) in rows {
+        let mut bytes = Vec::new();
+        let mut out = FrameWriter::new(&mut bytes);
+        let mut frame =
+            |kind, payload: &[u8]| out.frame(kind, NO_CORE, &[payload]).expect("memory");
+        frame(FrameKind::Header, &header(1).to_bytes());
+        let all: Vec<u32> = (0..most as u32).collect();
+        for part in all.chunks(1 << 14) {
+            frame(
+                kind,
+                &part
+                    .iter()
+                    .flat_map(|number| entry(*number))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let mut out = FrameWriter::new(&mut bytes);
+        // Functions may have several names, all else is told anew.
+        if kind != FrameKind::Symbols {
+            out.frame(kind, NO_CORE, &[&entry(7)]).expect("memory");
+        }
+        out.frame(kind, NO_CORE, &[&entry(most as u32)])
+            .expect("memory");
+        let last = bytes.len() - 24 - entry(0).len();
+        let trace = kernel::opened(&bytes);
+        assert_eq!(
+            (kept(&trace), trace.malformed),
+            (most, vec![last as u64]),
+            "{kind:?}"
+        );
+    }
 }
 
 /// A line has all names of its path: without a limit, this would be eight million of them.

@@ -26,13 +26,31 @@ fn header() -> Header {
 
 #[test]
 fn functions_and_callers_have_their_lines() {
-    let mut kernel = Fixture::new(&[(0x40, "outer"), (0x80, "twin"), (0x80, "other")]);
+    let functions = [
+        (0x40, "outer"),
+        (0x50, "inlines_at_once"),
+        (0x60, "after"),
+        (0x80, "twin"),
+        (0x80, "other"),
+    ];
+    let mut kernel = Fixture::new(&functions[..1]);
+    kernel.functions.extend(&functions[3..]);
     kernel.sections = lines::sections();
+    let mut more = Fixture::new(&functions);
+    more.sections = lines::sections();
+    let more = more.build();
+    let more = Symbols::named(&more, &header(), true, ALL).expect("a kernel");
     let kernel = kernel.build();
     let named = |naming| Symbols::named(&kernel, &header(), true, naming).expect("a kernel");
     let low = |offset: u64| (TEXT + SLIDE + offset) as u32;
     let symbols = named(ALL);
     assert_eq!(symbols.shown(low(0x50)), "outer (/src/main.rs:10)");
+    assert_eq!(
+        more.shown(low(0x54)),
+        "inlines_at_once (/src/main.rs:12)",
+        "its own line, not that of what is inlined there"
+    );
+    assert_eq!(more.shown(low(0x64)), "after (/src/main.rs:13)");
     assert_eq!(symbols.shown(low(0x90)), "other = twin");
     assert_eq!(symbols.shown_caller(low(0x94)), "other = twin");
     // The call is the instruction before the parent.

@@ -180,3 +180,27 @@ fn more_functions_than_there_are_references_have_their_names_in_the_records() {
         assert!(record.windows(4).any(|bytes| bytes == b"last"));
     }
 }
+
+/// Each task has a file in a folder of uftrace's.
+#[test]
+fn more_tasks_than_uftrace_may_have_files_are_refused_before_the_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let events = (1..=65_537_u32).flat_map(|task| {
+        let (time, at) = (10 * u64::from(task), TEXT + 16);
+        [
+            event(Type::Task, time, 0, task),
+            event(Type::Entry, time, at, 0),
+            event(Type::Exit, time + 1, at, 1),
+        ]
+    });
+    let trace = opened(&file(&[events.collect()], 30_000));
+    let (symbols, all) = (Symbols::of_trace(&trace), Filter::default());
+    let refused = uftrace::write(&trace, &symbols, &all, folder.path());
+    let why = refused.expect_err("too many").to_string();
+    assert!(
+        why.contains("more than 65536 tasks") && why.contains("take fewer with"),
+        "{why}"
+    );
+    let files = fs::read_dir(folder.path()).expect("a folder");
+    assert_eq!(files.count(), 0);
+}

@@ -14,6 +14,9 @@ use super::replay::duration;
 use super::report::Key;
 use super::symbols::Symbols;
 
+/// Functions that are kept, those of each core for itself. A hostile file would have the reader hold more than it is long.
+pub const FUNCTIONS_MAX: usize = 1 << 20;
+
 /// The profile and the coverage of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
@@ -24,18 +27,28 @@ pub struct Added {
 }
 
 impl Added {
-    /// Takes a PROFILE; `None` where it is not made of whole functions.
+    /// Takes a PROFILE; `None` where it is not made of whole functions, or has more than are kept.
     pub(super) fn take_profile(&mut self, core: u16, payload: &[u8]) -> Option<()> {
-        let entries = profile_entries(payload)?;
-        self.profile
-            .extend(entries.map(|entry| ((entry.callsite, core), entry)));
+        for entry in profile_entries(payload)? {
+            let key = (entry.callsite, core);
+            if self.profile.len() >= FUNCTIONS_MAX && !self.profile.contains_key(&key) {
+                return None;
+            }
+            self.profile.insert(key, entry);
+        }
         Some(())
     }
 
     /// Takes a COVERAGE, likewise.
     pub(super) fn take_coverage(&mut self, payload: &[u8]) -> Option<()> {
         let entries = coverage_entries(payload)?;
-        self.coverage.get_or_insert_default().extend(entries);
+        let coverage = self.coverage.get_or_insert_default();
+        for entry in entries {
+            if coverage.len() >= FUNCTIONS_MAX && !coverage.contains(&entry) {
+                return None;
+            }
+            coverage.insert(entry);
+        }
         Some(())
     }
 }

@@ -23,8 +23,9 @@ const HELD_BY_CORE: usize = 64 << 10;
 /// Of each kind of damage so many are listed, the others counted.
 pub const NAMED_MAX: usize = 1000;
 /// Names that are kept. A hostile file would have the reader hold several times as much as it is long.
-const TASKS_MAX: usize = 1 << 18;
-const SYMBOLS_MAX: usize = 1 << 20;
+pub const TASKS_MAX: usize = 1 << 18;
+/// The same of functions.
+pub const SYMBOLS_MAX: usize = 1 << 20;
 /// Of fewer calls each is told apart, whatever their ENTRYs.
 const FEW: u64 = 1 << 14;
 const SLOT: usize = EVENT_BYTES as usize;
@@ -264,10 +265,11 @@ impl Trace {
                 let mut rest = payload;
                 while !rest.is_empty() {
                     let name = text(rest, 4)?;
-                    if self.tasks.len() >= TASKS_MAX {
+                    let task = u32_at(rest, 0);
+                    if self.tasks.len() >= TASKS_MAX && !self.tasks.contains_key(&task) {
                         return None;
                     }
-                    self.tasks.insert(u32_at(rest, 0), in_one_line(name));
+                    self.tasks.insert(task, in_one_line(name));
                     rest = &rest[6 + name.len()..];
                 }
             }

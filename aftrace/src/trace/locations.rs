@@ -76,10 +76,10 @@ impl Locations {
         })
     }
 
-    /// `FILE:LINE` of the instruction.
+    /// `FILE:LINE` of the instruction, in the function that is called: what was inlined there has lines of its own.
     #[must_use]
     pub fn line(&self, address: u64) -> Option<String> {
-        self.places(address).first()?.line.clone()
+        self.places(address).last()?.line.clone()
     }
 
     /// The functions that the instruction is of, from the one that was inlined the deepest to the one that is called. Empty where
