@@ -274,6 +274,44 @@ fn the_verb_shows_them_or_says_that_there_are_none() {
             "{err}"
         );
     }
+    let tables = [
+        (
+            &["--profile", "-F", "shced::*"][..],
+            "profile is left: --filter \"shced::*\" matches no function's name: is it sched::schedule?",
+        ),
+        (
+            &["--coverage", "-F", "shced::*"],
+            "coverage is left: --filter \"shced::*\" matches no function's name: is it sched::schedule?",
+        ),
+        (
+            &["--profile", "-F", "irq::handle"],
+            "--filter \"irq::handle\" matches no function in it (without a choice, all are shown)",
+        ),
+        (
+            &["--coverage", "-N", "*"],
+            "coverage is left: --notrace \"*\" hides all",
+        ),
+        (
+            &["--profile", "--core", "7"],
+            "profile is left: --core has none of 0, 1",
+        ),
+        (
+            &["--profile", "-F", "fs::open", "--core", "1"],
+            "profile is left: each option leaves some, but not all together",
+        ),
+    ];
+    for (choice, why) in tables {
+        let (code, out, err) = report(&[choice, &["whole.aft"]].concat());
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{choice:?}: {err}");
+        assert!(
+            err.starts_with("aftrace: whole.aft: no function of the "),
+            "{err}"
+        );
+        assert!(err.contains(why) && err.lines().count() == 1, "{err}");
+    }
+    // What a choice is not of counts nothing.
+    let (code, out, _) = report(&["--coverage", "--core", "7", "whole.aft"]);
+    assert_eq!((code, out.lines().count()), (Some(0), 4));
     let (code, _, err) = report(&["--profile", "broken.aft"]);
     assert!(code != Some(0) && err.contains("send_profile"), "{err}");
     let (code, _, err) = report(&["--profile", "--coverage", "whole.aft"]);

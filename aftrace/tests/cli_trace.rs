@@ -269,5 +269,66 @@ fn tasks_are_chosen_by_name_or_number_and_have_a_table() {
         ("mem::copy()", 1),
     ] {
         assert_eq!(others.matches(name).count(), calls, "{others}");
+}
+
+/// A call within which nothing is shown is one line, with its time, whatever was hidden in it.
+#[test]
+fn a_call_whose_callees_are_hidden_is_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let at = kernel::callsite;
+    let events = [
+        event(Type::Entry, 1000, at(0), 0),
+        event(Type::Entry, 1100, at(4), at(0) as u32),
+        event(Type::Entry, 1200, at(5), at(4) as u32),
+        event(Type::Exit, 1300, at(5), 100),
+        event(Type::Exit, 1400, at(4), 300),
+        event(Type::Entry, 1500, at(5), at(0) as u32),
+        event(Type::Exit, 1600, at(5), 100),
+        event(Type::Exit, 1700, at(0), 700),
+    ];
+    std::fs::write(path.join("x.aft"), file(&[events.to_vec()], 100)).unwrap();
+    for (choice, calls) in [
+        (
+            &[][..],
+            &[
+                "sched::schedule() {",
+                "fs::open() {",
+                "mem::copy();",
+                "} /* fs::open */",
+                "mem::copy();",
+                "} /* sched::schedule */",
+            ][..],
+        ),
+        (
+            &["-N", "mem::*"],
+            &[
+                "sched::schedule() {",
+                "fs::open();",
+                "} /* sched::schedule */",
+            ],
+        ),
+        (
+            &["-N", "fs::*"],
+            &[
+                "sched::schedule() {",
+                "mem::copy();",
+                "} /* sched::schedule */",
+            ],
+        ),
+        (&["-N", "mem::*", "-N", "fs::*"], &["sched::schedule();"]),
+        (&["-D", "1"], &["sched::schedule();"]),
+    ] {
+        let (code, out, err) = aftrace(&[&["replay", "x.aft"], choice].concat(), path);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let shown: Vec<_> = out
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once("| "))
+            .collect();
+        let names: Vec<_> = shown.iter().map(|(_, call)| call.trim()).collect();
+        assert_eq!(names, calls, "{choice:?}");
+        let last = shown.last().map(|(before, _)| before.contains("11.200 us"));
+        assert_eq!(last, Some(true), "{choice:?}: {out}");
     }
 }

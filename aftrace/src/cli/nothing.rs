@@ -1,13 +1,16 @@
 //! What a choice of calls leaves: where that is nothing, which of the options it is, and what was meant perhaps.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use aarch64_ftrace::glob;
+use aftrace::trace::added::{AddedError, write_coverage, write_profile};
 use aftrace::trace::calls::Step;
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::{Filter, Shown};
+use aftrace::trace::report::Key;
 use aftrace::trace::symbols::Symbols;
 
 use super::meant;
@@ -27,15 +30,59 @@ impl Select {
         trace: &Trace,
         symbols: &Symbols,
     ) -> Result<Filter, Box<dyn Error>> {
+        let sought = Sought {
+            what: "call",
+            listed: "that was called (`aftrace report` lists them)",
+            cores: trace.cores.keys().copied().collect(),
+        };
+        let leaves = |filter: &Filter| Ok(leaves(filter, trace, symbols)?);
+        self.leaving(path, trace, symbols, &sought, leaves)
+    }
+
+    /// As [`Self::checked`], of what the kernel has added up itself.
+    pub fn checked_added(
+        &self,
+        path: &Path,
+        trace: &Trace,
+        symbols: &Symbols,
+        key: Option<Key>,
+    ) -> Result<Filter, Box<dyn Error>> {
+        let sought = Sought {
+            what: match key {
+                Some(_) => "function of the profile",
+                None => "function of the coverage",
+            },
+            listed: "in it (without a choice, all are shown)",
+            cores: trace.added.profile.keys().map(|(_, core)| *core).collect(),
+        };
+        let leaves = |filter: &Filter| {
+            let written = match key {
+                Some(key) => write_profile(trace, symbols, filter, key, io::sink()),
+                None => write_coverage(trace, symbols, filter, io::sink()),
+            };
+            let is_none =
+                |why: &AddedError| matches!(why, AddedError::None(..) | AddedError::Nothing(_));
+            Ok(!written.is_err_and(|why| is_none(&why)))
+        };
+        self.leaving(path, trace, symbols, &sought, leaves)
+    }
+
+    fn leaving(
+        &self,
+        path: &Path,
+        trace: &Trace,
+        symbols: &Symbols,
+        sought: &Sought,
+        leaves: impl Fn(&Filter) -> Result<bool, Box<dyn Error>>,
+    ) -> Result<Filter, Box<dyn Error>> {
         let filter = self.taken(trace, symbols, |_| {});
-        let leaves = |filter: &Filter| leaves(filter, trace, symbols);
         if leaves(&filter)? || !leaves(&Filter::default())? {
             return Ok(self.noted(path, trace, symbols));
         }
         let mut reasons = Vec::new();
         for (option, alone) in parts(&filter) {
             if !leaves(&alone)? {
-                let reason = reason(option, &alone, trace, symbols)?;
+                let reason = reason(option, &alone, trace, symbols, sought)?;
                 reasons.push(format!("{option} {reason}"));
             }
         }
@@ -43,7 +90,8 @@ impl Select {
             true => "each option leaves some, but not all together: leave one out".to_owned(),
             false => reasons.join("; "),
         };
-        Err(format!("{}: no call is left: {reason}", path.display()).into())
+        let (path, what) = (path.display(), sought.what);
+        Err(format!("{path}: no {what} is left: {reason}").into())
     }
 
     /// As [`Self::checked`], where nothing is an answer, too.
@@ -79,6 +127,14 @@ impl Select {
         }
         filter
     }
+}
+
+/// What a choice is to leave some of.
+struct Sought {
+    what: &'static str,
+    /// Which functions a glob is looked for among, behind "no function".
+    listed: &'static str,
+    cores: BTreeSet<u16>,
 }
 
 fn globs(filter: &Filter) -> [(&'static str, &[String]); 4] {
@@ -134,7 +190,13 @@ fn leaves(filter: &Filter, trace: &Trace, symbols: &Symbols) -> io::Result<bool>
 }
 
 /// Why this option alone leaves nothing.
-fn reason(option: &str, alone: &Filter, trace: &Trace, symbols: &Symbols) -> io::Result<String> {
+fn reason(
+    option: &str,
+    alone: &Filter,
+    trace: &Trace,
+    symbols: &Symbols,
+    sought: &Sought,
+) -> io::Result<String> {
     let quoted = |globs: &[String], otherwise: &str| {
         let each = globs.iter().map(|glob| match is_unknown(glob, symbols) {
             true => format!("{glob:?} matches no function's name{}", near(glob, symbols)),
@@ -145,7 +207,7 @@ fn reason(option: &str, alone: &Filter, trace: &Trace, symbols: &Symbols) -> io:
     Ok(match option {
         "--filter" => quoted(
             &alone.functions,
-            "matches no function that was called (`aftrace report` lists them)",
+            &format!("matches no function {}", sought.listed),
         ),
         "--notrace" => quoted(&alone.hidden, "hides all of them, or what they stand in"),
         "--hide" => quoted(&alone.skipped, "is all that was called"),
@@ -178,7 +240,7 @@ fn reason(option: &str, alone: &Filter, trace: &Trace, symbols: &Symbols) -> io:
             format!("has no task that called anything; {named}")
         }
         _ => {
-            let cores: Vec<_> = trace.cores.keys().map(u16::to_string).collect();
+            let cores: Vec<_> = sought.cores.iter().map(u16::to_string).collect();
             format!("has none of {}", cores.join(", "))
         }
     })

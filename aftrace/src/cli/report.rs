@@ -59,9 +59,11 @@ impl Report {
         }
         let (trace, symbols) = self.input.open(Writes::Files)?;
         if self.profile || self.coverage {
-            let filter = self.select.noted(&self.input.trace, &trace, &symbols);
             // Damage is named also where nothing is left to show.
             let verdict = self.input.verdict(&trace);
+            let key = self.profile.then_some(self.sort);
+            let path = &self.input.trace;
+            let filter = self.select.checked_added(path, &trace, &symbols, key)?;
             let written = match self.profile {
                 true => write_profile(&trace, &symbols, &filter, &self.sort, stdout()),
                 false => write_coverage(&trace, &symbols, &filter, stdout()),
