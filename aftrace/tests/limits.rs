@@ -270,8 +270,9 @@ fn as_many_names_and_sums_are_kept_as_the_limits_say() {
         };
         entry.to_bytes().to_vec()
     };
+    type Entry<'e> = &'e dyn Fn(u32) -> Vec<u8>;
     type Kept = fn(&Trace) -> usize;
-    let rows: [(FrameKind, usize, &dyn Fn(u32) -> Vec<u8>, Kept); 4] = [
+    let rows: [(FrameKind, usize, Entry<'_>, Kept); 4] = [
         (FrameKind::Tasks, TASKS_MAX, &task, |trace| {
             trace.tasks.len()
         }),
