@@ -269,6 +269,7 @@ fn tasks_are_chosen_by_name_or_number_and_have_a_table() {
         ("mem::copy()", 1),
     ] {
         assert_eq!(others.matches(name).count(), calls, "{others}");
+    }
 }
 
 /// A call within which nothing is shown is one line, with its time, whatever was hidden in it.

@@ -45,10 +45,10 @@ impl Select {
         path: &Path,
         trace: &Trace,
         symbols: &Symbols,
-        key: Option<Key>,
+        keys: Option<&[Key]>,
     ) -> Result<Filter, Box<dyn Error>> {
         let sought = Sought {
-            what: match key {
+            what: match keys {
                 Some(_) => "function of the profile",
                 None => "function of the coverage",
             },
@@ -56,8 +56,8 @@ impl Select {
             cores: trace.added.profile.keys().map(|(_, core)| *core).collect(),
         };
         let leaves = |filter: &Filter| {
-            let written = match key {
-                Some(key) => write_profile(trace, symbols, filter, key, io::sink()),
+            let written = match keys {
+                Some(keys) => write_profile(trace, symbols, filter, keys, io::sink()),
                 None => write_coverage(trace, symbols, filter, io::sink()),
             };
             let is_none =

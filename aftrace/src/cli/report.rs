@@ -61,9 +61,9 @@ impl Report {
         if self.profile || self.coverage {
             // Damage is named also where nothing is left to show.
             let verdict = self.input.verdict(&trace);
-            let key = self.profile.then_some(self.sort);
+            let keys = self.profile.then_some(self.sort.as_slice());
             let path = &self.input.trace;
-            let filter = self.select.checked_added(path, &trace, &symbols, key)?;
+            let filter = self.select.checked_added(path, &trace, &symbols, keys)?;
             let written = match self.profile {
                 true => write_profile(&trace, &symbols, &filter, &self.sort, stdout()),
                 false => write_coverage(&trace, &symbols, &filter, stdout()),
