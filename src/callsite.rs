@@ -10,6 +10,7 @@
 
 use crate::insn::{INSN_SIZE, Insn};
 use crate::text::ReadText;
+use crate::trace::LITERAL_BYTES;
 use core::fmt;
 
 /// NOPs before the entry, as `-Zpatchable-function-entry=4,2` makes them: they become the literal.
@@ -115,6 +116,7 @@ pub fn compiled(text: &impl ReadText, record: usize) -> Option<Layout> {
 
 // The trampoline finds the literal from LR by aligning down: both forms must give the same distance.
 const _: () = {
+    assert!(LITERAL_FROM_LR as u64 == LITERAL_BYTES);
     let plain = Layout::new(0x1000, false);
     let bti = Layout::new(0x1000, true);
     assert!((plain.end() & !(LITERAL_ALIGN - 1)) - LITERAL_FROM_LR == plain.literal());

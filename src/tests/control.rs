@@ -5,7 +5,10 @@ use super::recorder::{Kernel, after_a_reset};
 use crate::areas;
 use crate::record::{Build, Item};
 use crate::ring::Mode;
-use crate::trace::{Control, Event, FrameCounts, Region, RegionError, Type, control_crc};
+use crate::trace::{
+    Control, EVENT_BYTES, Event, FrameCounts, HEADER_BYTES, Header, Region, RegionError, Type,
+    control_crc,
+};
 use std::vec::Vec;
 
 const RING: u64 = 4096;
@@ -122,7 +125,9 @@ fn what_cannot_be_an_event_of_the_text_is_unfinished() {
     let kernel = Kernel::new(Mode::Overwrite, false);
     let ring = areas::ring(&kernel.areas[0]);
     let cases = [
-        (Type::Function, 0x4020_0000, true),
+        (Type::Function, 0x4020_0010, true),
+        // Its literal would stand before the text.
+        (Type::Function, 0x4020_0008, false),
         (Type::Entry, 0x402f_fff8, true),
         (Type::Function, 0x4030_0000, false),
         (Type::Exit, 0x401f_fff8, false),
@@ -153,6 +158,26 @@ fn what_cannot_be_an_event_of_the_text_is_unfinished() {
         matches!(first, Some(Item::Event { event, .. }) if newer(event)),
         "{first:?}"
     );
+}
+
+/// Memory that was cleared has the laps of each sixteenth lap; and there is text whose first address ends with as many zeroes.
+#[test]
+fn what_was_cleared_is_no_event_whatever_the_lap_and_the_text() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let mut bytes = kernel.bytes();
+    let header = Header {
+        text_start: 0xffff_0000_0000_0000,
+        ..*Region::parse(&bytes).expect("a region").header()
+    };
+    bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+    for lap in 1..40 {
+        let head = (lap + 1) * RING;
+        bytes[HEADER_BYTES..][..8].copy_from_slice(&head.to_le_bytes());
+        let region = Region::parse(&bytes).expect("a region");
+        let ring = region.rings().next().expect("a ring");
+        assert_eq!(ring.counts().unfinished, RING / EVENT_BYTES, "lap {lap}");
+        assert!(ring.events().all(|(_, event)| event.is_none()), "lap {lap}");
+    }
 }
 
 /// Of the two rings of a core one is written to, however often they are exchanged.

@@ -38,6 +38,9 @@ pub const CONTROL_BYTES: usize = 128;
 /// Text that events can tell apart: callsites are 32 bits of an address.
 pub const TEXT_BYTES_MAX: u64 = 1 << 32;
 
+/// From a callsite's literal, which stands in the text, to the address of an event, in bytes: no event has a lower one.
+pub const LITERAL_BYTES: u64 = 16;
+
 /// Bits of an event's time.
 pub const TIME_BITS: u32 = 56;
 /// Where the type stands in word 0, and its width.
@@ -132,14 +135,14 @@ impl Event {
         self.0[0] >> LAP_SHIFT == lap & LAP_MASK && self.0[1] & LAP_LOW_MASK == lap & LAP_LOW_MASK
     }
 
-    /// Whether it can be of a text: its callsite lies there. Types that are not known may be a newer minor version's.
+    /// Whether it can be of a text: its callsite lies there, with its literal. Types that are not known may be a newer minor version's.
     pub fn may_be_of(self, text_start: u64, text_bytes: u64) -> bool {
         let start = text_start & !LAP_LOW_MASK;
         let end = text_start.saturating_add(text_bytes);
         let offset = self.callsite_low().wrapping_sub(start as u32);
         match self.kind() {
             Some(Type::Data | Type::Task) => self.callsite_low() == 0,
-            Some(_) => u64::from(offset) < end - start,
+            Some(_) => (LITERAL_BYTES..end - start).contains(&u64::from(offset)),
             None => true,
         }
     }
