@@ -163,6 +163,10 @@ fn a_serial_line_repeats_the_header() {
         let len = cobs_decode(&mut part).unwrap();
         let (frame, _) = Frame::parse(&part[..len]).unwrap();
         assert_eq!(frame.number as usize, kinds.len());
+        match frame.kind {
+            1 => assert_eq!(frame.payload, [5; 256]),
+            _ => assert_eq!(frame.payload, b"x"),
+        }
         kinds.push(frame.kind);
     }
     let headers: Vec<usize> = (0..kinds.len()).filter(|&at| kinds[at] == 1).collect();
@@ -198,11 +202,12 @@ fn a_frame_ends_also_where_the_sink_fails() {
     let mut full = 0;
     for left in 0..40 {
         let mut log = Vec::new();
-        let mut stream = Stream::serial(Short {
+        let mut short = Short {
             left,
             log: &mut log,
-        });
-        let sent = stream.frame(FrameKind::Counts, 0, &[b"x"]);
+        };
+        // Whoever lends a sink is told the same.
+        let sent = Stream::serial(&mut short).frame(FrameKind::Counts, 0, &[b"x"]);
         assert_eq!((log.first(), log.last()), (Some(&b'<'), Some(&b'>')));
         match sent {
             Ok(()) => {

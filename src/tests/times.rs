@@ -16,6 +16,13 @@ fn of(calls: &[u64]) -> Times {
     })
 }
 
+#[test]
+fn sums_of_two_add_up_and_the_longest_is_the_longer() {
+    let sums = of(&[2, 9, 7]);
+    assert_eq!((sums.hits, sums.total, sums.own), (3, 18, 18));
+    assert_eq!((sums.longest, sums.squares), (9, 4 + 81 + 49));
+}
+
 /// Mean and variance by their definition, of few and short calls.
 fn by_definition(calls: &[u64]) -> (u64, u128) {
     let count = calls.len() as u64;

@@ -6,7 +6,8 @@
 #![no_std]
 #![no_main]
 
-use aarch64_ftrace::record::{Action, Trigger, park};
+use aarch64_ftrace::record::{Action, Item, Trigger, park};
+use aarch64_ftrace::trace::trigger_name;
 use aarch64_ftrace::{CpuArea, Filter, Mode};
 use core::arch::asm;
 use core::hint::{black_box, spin_loop};
@@ -62,6 +63,7 @@ fn on_other() {
 
 fn arrive(me: usize) {
     FTRACE.cpu_online(&AREAS[me]);
+    RECORDER.cpu_online();
     irq::handle(HALT_SGI, on_halt);
     irq::handle(OTHER_SGI, on_other);
     irq::unmask();
@@ -127,6 +129,11 @@ fn looking(_: usize) {
         println!("  on its stack: {}", cores::stack(core).contains(&stack));
     }
     println!("recording is on: {}", RECORDER.is_on());
+    let Some(Item::Event { event, .. }) = sure(RECORDER.read(0)).last(1).next() else {
+        panic!("core 0 has no event");
+    };
+    let action = trigger_name(event.upper());
+    println!("the last event: {:?} {action}", event.kind());
     virt::exit(0)
 }
 

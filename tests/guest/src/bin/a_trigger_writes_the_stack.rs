@@ -1,7 +1,7 @@
-//@ cpu: cortex-a53, neoverse-n1
+//@ cpu: cortex-a53, max
 //! A trigger that writes the stack: the functions that are open, innermost first, with the real return addresses of those that the
 //! graph and the profiler trace; in a set, in an interrupt, as deep as is written; where no stack is known it is refused, and off
-//! the known one only the caller is told.
+//! the known one only the caller is told. Without spare rings a snapshot is refused.
 #![no_std]
 #![no_main]
 
@@ -18,6 +18,7 @@ virt::entry!(main);
 aarch64_ftrace::reserve_names!(128 * 1024);
 
 static TRACE: Trigger = Trigger::new(&RECORDER, Action::Stack);
+static SNAPSHOT: Trigger = Trigger::new(&RECORDER, Action::Snapshot);
 static TIMES: Profile = Profile::new();
 static RETURNS: ReturnStack = ReturnStack::new();
 static STACK: KernelStack = KernelStack::new();
@@ -116,6 +117,7 @@ fn main() {
     let here = Filter::at(&here[..1]);
     let refused = Err(RecordError::Ftrace(Error::NoKernelStack));
     assert_eq!(TRACE.set(&here), refused);
+    assert_eq!(SNAPSHOT.set(&here), Err(RecordError::NoSpare));
     let bounds = cores::stack(0);
     assert_eq!(STACK.set_bounds(bounds.clone()), Ok(()));
     let below = bounds.start - board::STACK_BYTES..bounds.start;

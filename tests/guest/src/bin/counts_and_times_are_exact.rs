@@ -309,6 +309,9 @@ fn main() {
     work("counted beside a tracer");
     println!("  the tracer: {:?}", take_counts::<1>());
     say_hits("hits");
+    both("on two cores beside a tracer");
+    println!("  the tracer: {:?}", take_counts::<1>());
+    say_hits("hits");
     unregister(&PLAIN);
     work("counted alone again");
     say_hits("hits");

@@ -1,8 +1,8 @@
-//@ cpu: cortex-a53
-//@ smp: 2
+//@ cpu: cortex-a53, max
+//@ smp: 3
 //! The deepest stack of each core, frame by frame: what the stack tracer says of each is what SP itself has said in it. Of functions
 //! with hijacked returns, in a set, in an interrupt, below a frame that no compiler made; on a stack that was not named nothing is
-//! seen, and what is forgotten is forgotten.
+//! seen, and what is forgotten is forgotten; on a core without a slot what is not kept is counted.
 #![no_std]
 #![no_main]
 
@@ -30,10 +30,11 @@ static WITHOUT_MEMORY: StackTracer = StackTracer::new(&FTRACE, &FEW);
 static ANOTHER: StackTracer = StackTracer::new(&FTRACE, &SLOTS);
 static BESIDE: Ops = Ops::unguarded(probe::TRASH);
 
-static BOUNDS: [KernelStack; CORES] = [const { KernelStack::new() }; CORES];
+/// One more core than there are slots.
+static BOUNDS: [KernelStack; CORES + 1] = [const { KernelStack::new() }; CORES + 1];
 static ELSEWHERE: KernelStack = KernelStack::new();
 static RETURNS: ReturnStack = ReturnStack::new();
-static AREA: CpuArea = CpuArea::new();
+static AREAS: [CpuArea; CORES + 1] = [const { CpuArea::new() }; CORES + 1];
 
 /// What SP was in each function when it called the next: the outermost first.
 const NOTED: usize = 16;
@@ -208,11 +209,20 @@ fn compare_asm() {
 }
 
 fn other_core(me: usize) {
-    FTRACE.cpu_online(&AREA);
+    FTRACE.cpu_online(&AREAS[me]);
     // SAFETY: the stack that this core runs on.
     unsafe { FTRACE.switch_kernel_stack(&BOUNDS[me]) };
     small(black_box(3));
-    DONE.store(1, SeqCst);
+    DONE.store(me, SeqCst);
+}
+
+fn start(core: usize) {
+    if let Err(error) = cores::start_core(core, other_core) {
+        panic!("core {core}: {error}");
+    }
+    while DONE.load(SeqCst) != core {
+        spin_loop();
+    }
 }
 
 static DONE: AtomicUsize = AtomicUsize::new(0);
@@ -299,17 +309,15 @@ fn main() {
     unsafe { FTRACE.switch_kernel_stack(&BOUNDS[0]) };
     println!("on another stack nothing is seen");
 
-    if let Err(error) = cores::start_core(1, other_core) {
-        panic!("core 1: {error}");
-    }
-    while DONE.load(SeqCst) == 0 {
-        spin_loop();
-    }
+    start(1);
     assert!(STACKS.deepest(0).is_none());
     let deep = deepest(1);
     assert_eq!((deep.core(), STACKS.missed()), (1, 0));
     assert_eq!(STACKS.max_bytes(1), Some(deep.bytes()));
     println!("the other core's: at the entry of {}", name(deep.ip()));
+    start(2);
+    assert!(STACKS.deepest(2).is_none() && STACKS.max_bytes(2).is_none());
+    println!("without a slot: {} missed", STACKS.missed());
     println!("unset: {}", fine(STACKS.unset()));
     outer(1);
     assert!(STACKS.deepest(0).is_none());

@@ -113,6 +113,8 @@ fn on_the_console(lossy: bool) {
 fn to_a_file() {
     let nowhere = HostFile::create(c"no/such/folder/trace.aft").err();
     println!("a folder that is not there: {nowhere:?}");
+    let full = HostFile::create(c"/dev/full").and_then(|mut file| file.write(b"a byte"));
+    println!("a device that is full: {full:?}");
     let file = match HostFile::create(c"sent.aft") {
         Ok(file) => file,
         Err(error) => panic!("{error}"),

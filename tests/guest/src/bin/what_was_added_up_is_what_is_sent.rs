@@ -1,7 +1,9 @@
 //@ cpu: cortex-a53
 //@ profile: release
-//! A profile and a coverage, sent: each function that has returned is in one frame with the numbers that the kernel reads itself,
-//! each that was called is in the coverage, no other is, however many frames it takes; and a stream that is full says so.
+//@ smp: 2
+//! A profile and a coverage, sent: each function that has returned is in one frame of its core with the numbers that the kernel
+//! reads itself, each that was called is in the coverage, no other is, however many frames it takes; each begins with a header; and a
+//! stream that is full says so.
 #![no_std]
 #![no_main]
 
@@ -10,19 +12,23 @@ use aarch64_ftrace::sink::{MemorySink, SinkError, Stream};
 use aarch64_ftrace::trace::{
     EndReason, Frame, FrameKind, NO_CORE, ProfileEntry, coverage_entries, profile_entries,
 };
-use aarch64_ftrace::{Callsite, Cover, Filter, Mode, Profile, ReturnStack};
-use core::hint::black_box;
+use aarch64_ftrace::{Callsite, Cover, CpuArea, Filter, Mode, Profile, ReturnStack};
+use core::hint::{black_box, spin_loop};
+use core::sync::atomic::{AtomicBool, Ordering};
 use guest::record::{RECORDER, install};
 use guest::returns::{frames, lines};
 use guest::{FTRACE, register, unregister};
-use virt::println;
+use virt::{cores, println};
 
 virt::entry!(main);
 aarch64_ftrace::reserve_names!(256 * 1024);
 
 static TIMES: Profile = Profile::new();
 static COVER: Cover = Cover::new();
-static RETURNS: ReturnStack = ReturnStack::new();
+const CORES: usize = 2;
+static RETURNS: [ReturnStack; CORES] = [const { ReturnStack::new() }; CORES];
+static OTHER_AREA: CpuArea = CpuArea::new();
+static DONE: AtomicBool = AtomicBool::new(false);
 
 /// Functions that differ: more than any frame has.
 #[inline(never)]
@@ -41,6 +47,22 @@ const MANY: [fn(u64) -> u64; 140] = call!(
 #[inline(never)]
 fn never(n: u64) -> u64 {
     black_box(n + 1)
+}
+
+/// Its own time is not all of its time.
+#[inline(never)]
+fn nested(n: u64) -> u64 {
+    black_box(MANY[0](n) + MANY[1](n))
+}
+
+/// Calls others, and others so often.
+fn other_core(me: usize) {
+    FTRACE.cpu_online(&OTHER_AREA);
+    // SAFETY: this core runs this one function, with this one stack.
+    unsafe { FTRACE.switch_return_stack(&RETURNS[me]) };
+    black_box(nested(black_box(1)));
+    (0..3).for_each(|n| _ = black_box(MANY[2](black_box(n))));
+    DONE.store(true, Ordering::Release);
 }
 
 /// Calls each of them, and the first more often.
@@ -64,23 +86,27 @@ fn send(stream: &mut Out<'_>) -> Result<(), SendError> {
     RECORDER.send(stream, EndReason::Asked)
 }
 
-fn expected() -> impl Iterator<Item = ProfileEntry> {
-    FTRACE.callsites().filter_map(|callsite| {
-        let times = TIMES.times(&callsite, 0)?;
-        (times.hits > 0).then(|| ProfileEntry {
-            callsite: low(&callsite),
-            hits: times.hits,
-            total: times.total,
-            own: times.own,
-            longest: times.longest,
-            squares: times.squares,
+/// Each with its core.
+fn expected() -> impl Iterator<Item = (u16, ProfileEntry)> {
+    (0..CORES).flat_map(|core| {
+        FTRACE.callsites().filter_map(move |callsite| {
+            let times = TIMES.times(&callsite, core)?;
+            let entry = ProfileEntry {
+                callsite: low(&callsite),
+                hits: times.hits,
+                total: times.total,
+                own: times.own,
+                longest: times.longest,
+                squares: times.squares,
+            };
+            (times.hits > 0).then_some((core as u16, entry))
         })
     })
 }
 
-/// Reads a stream and checks the sums in it. How many PROFILE and COVERAGE frames there were.
-fn check(stream: &[u8]) -> [usize; 2] {
-    let (mut at, mut number, mut counts) = (0, 0, [0; 2]);
+/// Reads a stream and checks the sums in it. How many HEADER, PROFILE and COVERAGE frames there were.
+fn check(stream: &[u8]) -> [usize; 3] {
+    let (mut at, mut number, mut counts) = (0, 0, [0; 3]);
     let (mut profile, mut covered) = (expected(), FTRACE.covered(&COVER));
     let mut last = None;
     while at < stream.len() {
@@ -92,18 +118,20 @@ fn check(stream: &[u8]) -> [usize; 2] {
         (at, number) = (at + bytes, number + 1);
         last = FrameKind::from_code(frame.kind);
         match last {
+            Some(FrameKind::Header) => counts[0] += 1,
             Some(FrameKind::Profile) => {
-                counts[0] += 1;
-                assert_eq!(frame.core, 0);
+                assert_eq!((counts[0], counts[2]), (1, 0), "behind the first header");
+                counts[1] += 1;
                 let Some(entries) = profile_entries(frame.payload) else {
                     panic!("{} bytes", frame.payload.len());
                 };
                 for entry in entries {
-                    assert_eq!(Some(entry), profile.next());
+                    assert_eq!(Some((frame.core, entry)), profile.next());
                 }
             }
             Some(FrameKind::Coverage) => {
-                counts[1] += 1;
+                assert_eq!(counts[0], 2, "behind the second header");
+                counts[2] += 1;
                 assert_eq!(frame.core, NO_CORE);
                 let Some(entries) = coverage_entries(frame.payload) else {
                     panic!("{} bytes", frame.payload.len());
@@ -112,7 +140,7 @@ fn check(stream: &[u8]) -> [usize; 2] {
                     assert_eq!(Some(entry), covered.next().map(|callsite| low(&callsite)));
                 }
             }
-            other => assert!(number > 1 || other == Some(FrameKind::Header)),
+            _ => assert_eq!(counts[0], 3, "behind the last header"),
         }
     }
     assert_eq!((profile.next(), last), (None, Some(FrameKind::End)));
@@ -128,11 +156,14 @@ fn main() {
     assert_eq!(RECORDER.send_profile(&mut stream, &TIMES), refused);
     assert_eq!(RECORDER.send_coverage(&mut stream, &COVER), refused);
     install(Mode::Overwrite, 1);
-    assert_eq!(RETURNS.set_frames(frames(64)), Ok(()));
+    for stack in &RETURNS {
+        assert_eq!(stack.set_frames(frames(64)), Ok(()));
+    }
     // SAFETY: no function has been hijacked yet.
-    unsafe { FTRACE.switch_return_stack(&RETURNS) };
-    let memory_of_times = lines(FTRACE.profile_lines(1));
-    assert_eq!(FTRACE.place_profile(&TIMES, memory_of_times, 1), Ok(()));
+    unsafe { FTRACE.switch_return_stack(&RETURNS[0]) };
+    let memory_of_times = lines(FTRACE.profile_lines(CORES));
+    let placed = FTRACE.place_profile(&TIMES, memory_of_times, CORES);
+    assert_eq!(placed, Ok(()));
     assert_eq!(
         FTRACE.place_cover(&COVER, lines(FTRACE.cover_lines())),
         Ok(())
@@ -147,13 +178,19 @@ fn main() {
         check(stream.into_inner().written())
     );
 
-    let all = Filter::new(&["*::many*", "*::never"]);
+    let all = Filter::new(&["*::many*", "*::never", "*::nested"]);
     register(&TIMES, &all);
     register(&COVER, &all);
     work();
+    if let Err(error) = cores::start_core(1, other_core) {
+        panic!("core 1: {error}");
+    }
+    while !DONE.load(Ordering::Acquire) {
+        spin_loop();
+    }
     unregister(&COVER);
     unregister(&TIMES);
-    let hits: u64 = expected().map(|entry| entry.hits).sum();
+    let hits: u64 = expected().map(|(_, entry)| entry.hits).sum();
     let functions = expected().count();
     println!(
         "{functions} functions, {hits} calls, {} covered",
@@ -161,16 +198,21 @@ fn main() {
     );
     println!(
         "squares and sums: {}",
-        expected().all(|entry| {
+        expected().all(|(_, entry)| {
             let most =
                 u128::from(entry.longest) * u128::from(entry.longest) * u128::from(entry.hits);
             entry.own <= entry.total && entry.longest <= entry.total && entry.squares <= most
         })
     );
+    let has_inner = |(_, entry): (u16, ProfileEntry)| entry.own < entry.total;
+    println!(
+        "of one the time is not all its own: {}",
+        expected().any(has_inner)
+    );
     let mut stream = Stream::file(MemorySink::new(&mut memory));
     assert_eq!(send(&mut stream), Ok(()));
     let frames = check(stream.into_inner().written());
-    println!("PROFILE and COVERAGE frames: {frames:?}");
+    println!("HEADER, PROFILE and COVERAGE frames: {frames:?}");
 
     let mut small = [0; 2000];
     let mut stream = Stream::file(MemorySink::new(&mut small));

@@ -182,6 +182,10 @@ fn main() {
         FTRACE.register(&COVER, &Filter::at(&at)).map(|_| ()),
     );
     let count = FTRACE.cover_lines();
+    println!(
+        "eight callsites share a line: {}",
+        (FTRACE.profile_lines(1) / 8).abs_diff(count) <= 1
+    );
     refused("too little", FTRACE.place_cover(&COVER, lines(count - 1)));
     refused("cover", FTRACE.place_cover(&COVER, lines(count)));
     refused("again", FTRACE.place_cover(&COVER, lines(count)));
