@@ -1,14 +1,13 @@
 //! What a linked kernel says about its callsites: the records, the functions, the space for names.
 
 mod boot;
+mod records;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use object::elf::{PF_W, PT_LOAD, R_AARCH64_RELATIVE, SHF_ALLOC};
-use object::read::elf::{
-    ElfFile64, FileHeader as _, ProgramHeader as _, Rela as _, SectionHeader as _,
-};
+use object::elf::{PF_W, PT_LOAD, SHF_ALLOC};
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, SymbolKind};
 
 use crate::demangle;
@@ -19,6 +18,8 @@ pub const PREFIX_BYTES: u64 = 8;
 
 const RECORDS: &str = "__patchable_function_entries";
 const NAMES: &str = "ftrace_names";
+/// Names of all records together: each has a copy of those at its address.
+const NAMES_MAX: usize = 1 << 20;
 
 /// Why a file is not a kernel whose callsites can be read.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,16 @@ pub enum ElfError {
     EmptyRecord {
         /// Address of the record itself, not of a function.
         address: u64,
+    },
+    /// Records of one address, over and over, each with all names of that address.
+    #[error(
+        "{records} records have {names} names, more than {NAMES_MAX}: damaged? Give the kernel as the linker wrote it"
+    )]
+    TooManyNames {
+        /// All of them.
+        records: usize,
+        /// Of all together.
+        names: usize,
     },
     /// There are no function symbols.
     #[error("no function symbols: the file is stripped; embed names before stripping it")]
@@ -154,14 +165,18 @@ impl<'a> Kernel<'a> {
         };
         let records = kernel.read_records()?;
         let functions = kernel.read_functions()?;
+        let of = |record: &u64| functions.get(&record.wrapping_add(PREFIX_BYTES));
+        let names = records.iter().filter_map(of).map(Vec::len);
+        let names = names.fold(0, usize::saturating_add);
+        if names > NAMES_MAX {
+            let records = records.len();
+            return Err(ElfError::TooManyNames { records, names });
+        }
         kernel.callsites = records
             .into_iter()
             .map(|record| Callsite {
                 record,
-                functions: functions
-                    .get(&(record.wrapping_add(PREFIX_BYTES)))
-                    .cloned()
-                    .unwrap_or_default(),
+                functions: of(&record).cloned().unwrap_or_default(),
             })
             .collect();
         Ok(kernel)
@@ -314,55 +329,6 @@ impl<'a> Kernel<'a> {
         let end = start.checked_add(range.end - range.start)?;
         let file = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
         (end <= offset.checked_add(size)? && file.end <= self.data.len()).then_some(file)
-    }
-
-    fn read_records(&self) -> Result<Vec<u64>, ElfError> {
-        let bounds = self.bounds(RECORDS).ok_or(ElfError::NoRecords)?;
-        let bad = ElfError::BadRecords {
-            address: bounds.start,
-            size: bounds.end - bounds.start,
-        };
-        let Some(file) = self.file_range(&bounds) else {
-            return Err(bad);
-        };
-        let (words, rest) = self.data[file].as_chunks::<8>();
-        if !rest.is_empty() {
-            return Err(bad);
-        }
-        let relocated = self.relative_relocations(&bounds)?;
-        let mut records = Vec::with_capacity(words.len());
-        // The words first: the address behind the last one may not exist.
-        for (word, at) in words.iter().zip((bounds.start..).step_by(8)) {
-            let stored = match self.file.is_little_endian() {
-                true => u64::from_le_bytes(*word),
-                false => u64::from_be_bytes(*word),
-            };
-            match relocated.get(&at).copied().unwrap_or(stored) {
-                0 => return Err(ElfError::EmptyRecord { address: at }),
-                record => records.push(record),
-            }
-        }
-        records.sort_unstable();
-        Ok(records)
-    }
-
-    /// What the kernel's own start-up code adds its load address to, in a position-independent kernel. (RELR relocations
-    /// need nothing here: their addend is in the section.)
-    fn relative_relocations(&self, within: &Range<u64>) -> Result<BTreeMap<u64, u64>, ElfError> {
-        let endian = self.file.endian();
-        let mut found = BTreeMap::new();
-        for section in self.file.elf_section_table().iter() {
-            let Some((relocations, _)) = section.rela(endian, self.data)? else {
-                continue;
-            };
-            for relocation in relocations {
-                let at = relocation.r_offset(endian);
-                if within.contains(&at) && relocation.r_type(endian, false) == R_AARCH64_RELATIVE {
-                    found.insert(at, relocation.r_addend(endian).cast_unsigned());
-                }
-            }
-        }
-        Ok(found)
     }
 
     fn read_functions(&self) -> Result<BTreeMap<u64, Vec<Function>>, ElfError> {

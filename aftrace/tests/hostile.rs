@@ -67,6 +67,24 @@ fn types_nested_a_hundred_thousand_deep_are_judged_in_time() {
     assert_eq!(own, 1, "found at the bottom");
 }
 
+/// As many records of one address as that has names: in a file of a megabyte they would be a thousand million names.
+#[test]
+fn records_of_one_address_do_not_multiply_its_names() {
+    const MANY: u64 = 1 << 10;
+    let names: Vec<&'static str> = (0..MANY).map(|n| &*format!("f{n}").leak()).collect();
+    let parsed = |records: u64| {
+        let mut fixture = Fixture::new(&[]);
+        fixture.functions = names.iter().map(|name| (0x48, *name)).collect();
+        fixture.traced = vec![0x48; records as usize];
+        let bytes = fixture.build();
+        Kernel::parse(&bytes).map(|kernel| kernel.callsites().len())
+    };
+    assert_eq!(parsed(MANY).ok(), Some(MANY as usize));
+    let refused = parsed(MANY + 1).expect_err("more than a million names");
+    let says = refused.to_string();
+    assert!(says.contains("1025 records have 1049600 names"), "{says}");
+}
+
 /// Gives so many bytes at a time.
 struct Dripping<'a>(&'a [u8], usize);
 
