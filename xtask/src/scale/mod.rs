@@ -40,7 +40,7 @@ const MIB: u64 = 1 << 20;
 const TRACE: &str = "scale.aft";
 const OUTPUT: &str = "output";
 /// What is measured of aftrace. OUTPUT is a file or folder.
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 16] = [
     &["info", TRACE],
     &["replay", TRACE],
     &["replay", "--time-filter", "20us", TRACE],
@@ -52,6 +52,7 @@ const VERBS: [&[&str]; 15] = [
     &["dump", TRACE, "--folded"],
     &["dump", TRACE, "--flamegraph", OUTPUT],
     &["dump", TRACE, "--perfetto", OUTPUT],
+    &["dump", TRACE, "--time-filter", "20us", "--perfetto", OUTPUT],
     &["dump", TRACE, "--fxt", OUTPUT],
     &["dump", TRACE, "--ctf", OUTPUT],
     &["dump", TRACE, "--trace-dat", OUTPUT],
