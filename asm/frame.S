@@ -1,10 +1,10 @@
 /*
- * The frame that the call and set entries build: a Fregs (src/fregs.rs), two frame records inside it, the vector
+ * The frame that the call, set and fprobe entries build: a Fregs (src/fregs.rs), two frame records inside it, the vector
  * registers where the target passes arguments in them, and (set only) what the walk needs.
  *
  *   (offsets from the Fregs, which ends where the traced function's stack begins)
  *   FREGS_X .. : x0 x1 x2 x3 x4 x5 x6 x7 x8
- *   FREGS_X + 72 : guard slot (call) or x19 (set)
+ *   FREGS_X + 72 : guard slot (call, fprobe) or x19 (set)
  *   FREGS_FP   : fp, lr      frame record of the traced function's caller: lr is the parent's return address
  *   FREGS_LINK : link, pc    frame record of the traced function: link -> the record above, pc -> after the BL
  *   FREGS_V .. : q0 .. q7    hard-float targets only
@@ -18,10 +18,10 @@
  */
 
 /*
- * Saves x0-x8, fp, lr, pc into the Fregs at sp + \base; leaves x29 at the inner frame record. Writes x10.
+ * Saves x0-x8, fp, lr, pc into the Fregs at sp + \base; leaves x29 at the inner frame record, or at \record. Writes x10.
  * \extra goes into the scratch word. With a base of 0 it lowers sp itself, by \frame.
  */
-.macro FTRACE_SAVE frame, extra, base=0
+.macro FTRACE_SAVE frame, extra, base=0, record={FREGS_LINK}
 .if \base
     stp     x0, x1, [sp, #\base + {FREGS_X}]
 .else
@@ -34,7 +34,7 @@
     stp     x29, x9, [sp, #\base + {FREGS_FP}]
     add     x10, sp, #\base + {FREGS_FP}
     stp     x10, x30, [sp, #\base + {FREGS_LINK}]
-    add     x29, sp, #\base + {FREGS_LINK}
+    add     x29, sp, #\base + \record
 .if {HAS_VECTORS}
     stp     q0, q1, [sp, #\base + {FREGS_V}]
     stp     q2, q3, [sp, #\base + {FREGS_V} + 32]
@@ -92,6 +92,11 @@
 .macro FTRACE_GUARD_ACQUIRE busy, token
     FTRACE_CPU_AREA
     cbz     x12, \busy                  /* a core that is not online has no guard: nothing guarded runs there */
+    FTRACE_GUARD_TAKE \busy, \token
+.endm
+
+/* The same where x12 is the area already. */
+.macro FTRACE_GUARD_TAKE busy, token
     mrs     x13, daif
     add     x12, x12, x13, lsr #{DAIF_TO_SLOT}
     ldr     x13, [x12, #{CPU_GUARD}]

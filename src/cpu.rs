@@ -4,9 +4,7 @@ use crate::instances::LINE as COUNTER_LINE;
 use crate::kernel_stack::{KernelStack, NOWHERE};
 use crate::return_stack::{NO_STACK, ReturnStack};
 use crate::ring::{Control, OFF};
-use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence,
-};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 /// Values that PSTATE.DAIF can have: D, A, I and F, one bit each.
 const MASKS: usize = 16;
@@ -174,19 +172,6 @@ impl CpuArea {
         self.off.reserved()
     }
 
-    /// Takes the guard of the context with this interrupt mask, as asm/frame.S does, until what is returned is dropped. Where
-    /// it is taken already, that is counted as a refused call.
-    pub(crate) fn take_guard(&self, daif: u64) -> Option<Guard<'_>> {
-        let slot = &self.guard[(daif >> DAIF_SHIFT) as usize % MASKS];
-        if slot.load(Ordering::Relaxed) != 0 {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        slot.store(1, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        Some(Guard(slot))
-    }
-
     /// Whether a guarded tracer runs on the core that has this area, in whatever context.
     pub(crate) fn in_tracer(&self) -> bool {
         self.guard
@@ -253,16 +238,6 @@ impl CpuArea {
     /// How many calls were not delivered because they came from inside a guarded tracer.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
-    }
-}
-
-/// A guard that is taken.
-pub(crate) struct Guard<'area>(&'area AtomicU64);
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        compiler_fence(Ordering::SeqCst);
-        self.0.store(0, Ordering::Relaxed);
     }
 }
 

@@ -60,7 +60,7 @@ impl Fprobe {
     /// The ops of `probe`, not registered.
     pub const fn new(probe: &'static dyn Probe) -> Self {
         Self {
-            ops: Ops::builtin(Kind::Fprobe, arch::entry::CALL_GUARDED, entered),
+            ops: Ops::builtin(Kind::Fprobe, arch::entry::FPROBE, entered),
             probe,
         }
     }
@@ -93,7 +93,7 @@ impl fmt::Debug for Fprobe {
     }
 }
 
-/// What the call and set entries call, under the guard.
+/// What the set entries call, under the guard, and the call entry where others wait for the return: what asm/fprobe.S does else.
 extern "C" fn entered(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
     let (Some(fprobe), Some(area)) = (Fprobe::of(ops), arch::cpu_area()) else {
         return;
@@ -109,28 +109,49 @@ extern "C" fn entered(ip: usize, _: usize, ops: &Ops, fregs: &mut Fregs) {
     }
 }
 
-/// What the return handler calls (asm/fprobe.S), with the registers as the function left them.
+/// What asm/fprobe.S calls, under the guard, with the address of an `Fprobe`'s ops, which is the `Fprobe`'s own.
 #[cfg_attr(
     not(target_arch = "aarch64"),
-    allow(dead_code, reason = "the asm calls it")
+    allow(dead_code, reason = "the asm calls them")
 )]
-pub(crate) extern "C" fn returned(fregs: &mut Fregs) {
-    let Some(area) = arch::cpu_area() else { return };
-    // SAFETY: a function has returned to the handler of such frames, and what it called has returned: they are the last. Their
-    // ops is an `Fprobe`'s, which is registered as a `'static` and is in no box that could be given back.
-    let call = unsafe { area.return_stack().take_words() };
-    let Some(call) = call else {
-        return;
-    };
-    let Some(fprobe) = call
-        .ops
-        .filter(|ops| ops.is_registered())
-        .and_then(Fprobe::of)
-    else {
-        return;
-    };
-    if let Some(_guard) = area.take_guard(arch::interrupt_mask()) {
-        let parent_ip = area.return_stack().real_returns().real(call.lr);
-        fprobe.probe.exit(call.ip, parent_ip, fregs, &call.words);
+pub(crate) mod called {
+    use super::Fprobe;
+    use crate::arch;
+    use crate::cpu::CpuArea;
+    use crate::fregs::Fregs;
+    use crate::probe::PROBE_WORDS;
+
+    pub(crate) extern "C" fn entry(
+        fprobe: &Fprobe,
+        ip: usize,
+        parent_ip: usize,
+        fregs: &mut Fregs,
+        words: &mut [u64; PROBE_WORDS],
+    ) -> bool {
+        fprobe.probe.entry(ip, parent_ip, fregs, words)
+    }
+
+    /// The registers are as the function has left them; its frames have been taken off the return stack.
+    pub(crate) extern "C" fn exit(
+        fprobe: &Fprobe,
+        ip: usize,
+        parent_ip: usize,
+        fregs: &mut Fregs,
+        words: &[u64; PROBE_WORDS],
+    ) {
+        fprobe.probe.exit(ip, parent_ip, fregs, words);
+    }
+
+    /// As [`exit`], where the address in its frame is a return handler's.
+    pub(crate) extern "C" fn exit_hijacked(
+        fprobe: &Fprobe,
+        ip: usize,
+        handler: usize,
+        fregs: &mut Fregs,
+        words: &[u64; PROBE_WORDS],
+    ) {
+        let real = |area: &CpuArea| area.return_stack().real_returns().real(handler);
+        let parent_ip = arch::cpu_area().map_or(handler, real);
+        fprobe.probe.exit(ip, parent_ip, fregs, words);
     }
 }

@@ -34,6 +34,7 @@ pub(crate) mod offset {
 
     pub(crate) const X: usize = offset_of!(Fregs, x);
     pub(crate) const FP: usize = offset_of!(Fregs, fp);
+    pub(crate) const LR: usize = offset_of!(Fregs, lr);
     pub(crate) const LINK: usize = offset_of!(Fregs, link);
     pub(crate) const PC: usize = offset_of!(Fregs, pc);
     /// Where q0..q7 stand, on targets that have them there.
@@ -42,7 +43,7 @@ pub(crate) mod offset {
 
     // What asm/frame.S stores by pairs must be neighbours.
     const _: () = assert!(offset_of!(Fregs, scratch) == X + size_of::<[u64; super::SAVED_X]>());
-    const _: () = assert!(offset_of!(Fregs, lr) == FP + size_of::<u64>());
+    const _: () = assert!(LR == FP + size_of::<u64>());
     const _: () = assert!(PC == LINK + size_of::<u64>());
     const _: () = assert!(size_of::<Fregs>().is_multiple_of(16));
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]

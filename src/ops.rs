@@ -303,5 +303,6 @@ pub(crate) mod offset {
     pub(crate) const FUNC: usize = offset_of!(Ops, func);
     pub(crate) const DATA: usize = offset_of!(Ops, data);
     pub(crate) const OWN: usize = offset_of!(Ops, own);
+    pub(crate) const ORDER: usize = offset_of!(Ops, order);
     const _: () = assert!(ENTRY == 0, "docs promise that the entry is the first field");
 }

@@ -4,6 +4,11 @@ mod mark;
 mod words;
 
 pub use mark::ReturnMark;
+#[cfg_attr(
+    not(target_arch = "aarch64"),
+    allow(unused_imports, reason = "the asm stores it")
+)]
+pub(crate) use words::WORDS;
 
 use crate::arch;
 use crate::cpu::CpuArea;
@@ -299,7 +304,8 @@ pub(crate) mod offset {
     pub(crate) const FRAME_LR: usize = offset_of!(ReturnFrame, lr);
     pub(crate) const FRAME_AUX: usize = offset_of!(ReturnFrame, aux);
     pub(crate) const FRAME_TIME: usize = offset_of!(ReturnFrame, time);
+    pub(crate) const FRAME_IP: usize = offset_of!(ReturnFrame, ip);
     // What the asm stores by pairs must be neighbours; a pop reads the first pair at the frame itself.
-    const _: () = assert!(FRAME_LR == 0 && offset_of!(ReturnFrame, ip) == FRAME_LR + 8);
+    const _: () = assert!(FRAME_LR == 0 && FRAME_IP == FRAME_LR + 8);
     const _: () = assert!(offset_of!(ReturnFrame, aux) == FRAME_TIME + 8);
 }

@@ -24,7 +24,7 @@ pub(crate) mod entry {
             };)*
         };
     }
-    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER STACK PROFILE GRAPH_MARK);
+    entries!(NOP CALL CALL_GUARDED SET SET_GUARDED SET_MIXED RECORD RECORD_LSE RECORD_STOP RECORD_STOP_LSE COUNT COVER STACK PROFILE GRAPH_MARK FPROBE);
     pub(crate) const GRAPH: [EntryFn; 4] = [RECORD, RECORD_LSE, RECORD_STOP, RECORD_STOP_LSE];
     pub(crate) const GRAPH_MORE: [EntryFn; 4] = GRAPH;
 }
@@ -81,10 +81,6 @@ pub(crate) fn clear_cpu_area() {}
 pub(crate) fn in_tracer() -> bool {
     static AREA: CpuArea = CpuArea::new();
     AREA.in_tracer()
-}
-
-pub(crate) fn interrupt_mask() -> u64 {
-    0
 }
 
 pub(crate) fn mask_all() {}

@@ -1,4 +1,5 @@
 //! What a call of a function with a [`crate::Fprobe`] keeps: a frame, and one below it that holds words instead of an address.
+#![forbid(unsafe_code)]
 
 use super::{ReturnFrame, ReturnStack};
 use crate::fregs::Fregs;
@@ -7,20 +8,10 @@ use crate::probe::PROBE_WORDS;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// In the place of a return address, which is never odd: the frame belongs to the one above it.
-pub(super) const WORDS: u64 = 1;
+pub(crate) const WORDS: u64 = 1;
 
 /// Frames that such a call takes.
 const FRAMES: usize = 2;
-
-/// What it kept.
-pub(crate) struct Kept {
-    /// The callsite's BL.
-    pub(crate) ip: usize,
-    /// Where the function returns to.
-    pub(crate) lr: usize,
-    pub(crate) ops: Option<&'static Ops>,
-    pub(crate) words: [u64; PROBE_WORDS],
-}
 
 impl ReturnStack {
     /// Whether the return of a function at its entry can be hijacked with words; that it finds no room is counted.
@@ -69,33 +60,16 @@ impl ReturnStack {
         fregs.hijack(handler as u64);
     }
 
-    /// Takes off the stack what the innermost call has kept.
-    ///
-    /// # Safety
-    /// Its frames are the last that [`ReturnStack::hijack_with_words`] pushed, with an ops that lives for ever.
-    pub(crate) unsafe fn take_words(&self) -> Option<Kept> {
-        let depth = self.depth().checked_sub(FRAMES)?;
-        let [below, frame] = self.pair(depth)?;
+    /// What asm/fprobe.S does when the innermost such call returns: takes it off. Callsite, return address, ops; words.
+    #[cfg(test)]
+    pub(crate) fn take_words(&self) -> Option<([u64; 3], [u64; PROBE_WORDS])> {
+        let [below, frame] = self.pair(self.depth().checked_sub(FRAMES)?)?;
         let word = |word: &core::sync::atomic::AtomicU64| word.load(Ordering::Relaxed);
-        let ops = word(&frame.aux) as *const Ops;
-        let kept = Kept {
-            ip: word(&frame.ip) as usize,
-            lr: word(&frame.lr) as usize,
-            // SAFETY: the caller's promise.
-            ops: unsafe { ops.as_ref() },
-            words: [
-                word(&below.ip),
-                word(&below.time),
-                word(&below.aux),
-                word(&frame.time),
-            ],
-        };
-        // Whoever interrupts from here on uses these frames: they must have been read.
-        compiler_fence(Ordering::SeqCst);
-        let top = self.top.load(Ordering::Relaxed);
+        assert_eq!(word(&below.lr), WORDS);
+        let words = [&below.ip, &below.time, &below.aux, &frame.time].map(word);
         let bytes = size_of::<[ReturnFrame; FRAMES]>() as u64;
-        self.top.store(top - bytes, Ordering::Relaxed);
-        Some(kept)
+        self.top.fetch_sub(bytes, Ordering::Relaxed);
+        Some(([&frame.ip, &frame.lr, &frame.aux].map(word), words))
     }
 
     /// The frames from this one on.

@@ -38,9 +38,8 @@ calls followed each other without end, with every load and store in the first ca
 store in the way of a later load; a branch costs one cycle of latency (-call-latency=1); system registers, the counter
 and barriers have made-up latencies; an exclusive pair never fails. No model of LLVM 22 knows an atomic add: it stands
 as load, add and store, so the rows of `_lse` entries are lower bounds. The traced function, its caller and the return
-handler of the graph and the profiler are not in the path; an fprobe enters by the guarded call entry, and has most of
-its path in Rust and in that handler, so it has no row. Compare columns from top to bottom, never with each other,
-and do not read them as cycles: a ratio of 0.5 says that the model expects half the time of the plain call entry on
+handler of the graph and the profiler are not in the path; an fprobe does half of its work in that handler, so it has
+no row. Compare columns from top to bottom, never with each other, and do not read them as cycles: a ratio of 0.5 says that the model expects half the time of the plain call entry on
 that core.";
 
 /// Prints the table, or why there is none.

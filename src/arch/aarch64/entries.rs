@@ -4,6 +4,7 @@ use crate::{
     callsite, cpu, fprobe, fregs, graph, insn, instances, ops, return_stack, ring, set, trace,
 };
 use core::arch::global_asm;
+use core::mem::offset_of;
 use core::ops::Range;
 
 /// The call entries' frame: a Fregs and nothing else.
@@ -17,10 +18,33 @@ struct SetFrame {
     fregs: crate::Fregs,
 }
 
+/// The fprobe entry's frame: what it needs behind the call, the probe's words, then the Fregs.
+#[repr(C, align(16))]
+struct ProbeFrame {
+    _ops_and_ip: [u64; 2],
+    stack_and_top: [u64; 2],
+    words: [u64; crate::PROBE_WORDS],
+    fregs: crate::Fregs,
+}
+
+/// That of its return handler: the words, then the Fregs.
+#[repr(C, align(16))]
+struct ProbeReturnFrame {
+    _words: [u64; crate::PROBE_WORDS],
+    fregs: crate::Fregs,
+}
+
 // Fregs::sp promises that the traced function's stack begins where the Fregs ends.
-const _: () = assert!(
-    core::mem::offset_of!(SetFrame, fregs) + size_of::<crate::Fregs>() == size_of::<SetFrame>()
-);
+const _: () = {
+    assert!(offset_of!(SetFrame, fregs) + size_of::<crate::Fregs>() == size_of::<SetFrame>());
+    assert!(offset_of!(ProbeFrame, fregs) + size_of::<crate::Fregs>() == size_of::<ProbeFrame>());
+    assert!(
+        offset_of!(ProbeReturnFrame, fregs) + size_of::<crate::Fregs>()
+            == size_of::<ProbeReturnFrame>()
+    );
+    // asm/fprobe.S moves the words as two pairs.
+    assert!(crate::PROBE_WORDS == 4);
+};
 
 /// Whether arguments travel in vector registers on this target.
 const HAS_VECTORS: usize = cfg!(target_feature = "neon") as usize;
@@ -49,17 +73,25 @@ macro_rules! entries {
             OPS_ENTRY = const ops::offset::ENTRY,
             OPS_FUNC = const ops::offset::FUNC,
             OPS_DATA = const ops::offset::DATA,
+            OPS_ORDER = const ops::offset::ORDER,
             OPS_OWN = const ops::offset::OWN,
             FREGS_X = const fregs::offset::X,
             FREGS_FP = const fregs::offset::FP,
+            FREGS_LR = const fregs::offset::LR,
             FREGS_LINK = const fregs::offset::LINK,
             FREGS_PC = const fregs::offset::PC,
             FREGS_V = const fregs::offset::V,
             HAS_VECTORS = const HAS_VECTORS,
             CALL_FRAME = const CALL_FRAME,
             SET_FRAME = const size_of::<SetFrame>(),
-            SET_SLOT = const core::mem::offset_of!(SetFrame, slot),
-            SET_FREGS = const core::mem::offset_of!(SetFrame, fregs),
+            SET_SLOT = const offset_of!(SetFrame, slot),
+            SET_FREGS = const offset_of!(SetFrame, fregs),
+            PROBE_FRAME = const size_of::<ProbeFrame>(),
+            PROBE_STACK = const offset_of!(ProbeFrame, stack_and_top),
+            PROBE_KEPT = const offset_of!(ProbeFrame, words),
+            PROBE_FREGS = const offset_of!(ProbeFrame, fregs),
+            PROBE_RETURN_FRAME = const size_of::<ProbeReturnFrame>(),
+            PROBE_RETURN_FREGS = const offset_of!(ProbeReturnFrame, fregs),
             SET_MEMBERS = const set::offset::MEMBERS,
             SET_MEMBER_SIZE = const set::offset::MEMBER_SIZE,
             CPU_GUARD = const cpu::offset::GUARD,
@@ -74,6 +106,7 @@ macro_rules! entries {
             STACK_OVERRUNS = const return_stack::offset::OVERRUNS,
             FRAME_SIZE = const size_of::<crate::ReturnFrame>(),
             FRAME_LR = const return_stack::offset::FRAME_LR,
+            FRAME_IP = const return_stack::offset::FRAME_IP,
             FRAME_AUX = const return_stack::offset::FRAME_AUX,
             FRAME_TIME = const return_stack::offset::FRAME_TIME,
             BLOCK_HITS = const instances::offset::HITS,
@@ -105,7 +138,10 @@ macro_rules! entries {
             GRAPH_OUTSIDE = const graph::OUTSIDE,
             GRAPH_BYTES_SHIFT = const graph::BYTES_SHIFT,
             GRAPH_RESULT_BIT = const graph::RESULT_BIT,
-            FPROBE_RETURNED = sym fprobe::returned,
+            FRAME_WORDS = const return_stack::WORDS,
+            FPROBE_ENTRY = sym fprobe::called::entry,
+            FPROBE_EXIT = sym fprobe::called::exit,
+            FPROBE_EXIT_HIJACKED = sym fprobe::called::exit_hijacked,
         );
 
         /// What the register holds: the area's address, or zero.
@@ -163,6 +199,7 @@ pub(crate) mod entry {
         fn ftrace_entry_graph_more_stop();
         fn ftrace_entry_graph_more_stop_lse();
         fn ftrace_entry_graph_mark();
+        fn ftrace_entry_fprobe();
     }
 
     pub(crate) const NOP: EntryFn = ftrace_entry_nop;
@@ -181,6 +218,7 @@ pub(crate) mod entry {
     pub(crate) const STACK: EntryFn = ftrace_entry_stack;
     pub(crate) const PROFILE: EntryFn = ftrace_entry_profile;
     pub(crate) const GRAPH_MARK: EntryFn = ftrace_entry_graph_mark;
+    pub(crate) const FPROBE: EntryFn = ftrace_entry_fprobe;
     /// By mode (overwrite, stop) and by whether the cores have FEAT_LSE.
     pub(crate) const GRAPH: [EntryFn; 4] = [
         ftrace_entry_graph,

@@ -14,7 +14,7 @@ pub(crate) use live::{Executable, LiveText, clean_to_memory, read_insn};
 
 use crate::cpu::CpuArea;
 use crate::ops::EntryFn;
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTVCT_EL0, DAIF, ID_AA64ISAR0_EL1, Readable as _};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTVCT_EL0, ID_AA64ISAR0_EL1, Readable as _};
 
 /// The virtual counter (Arm ARM DDI 0487, "CNTVCT_EL0").
 pub(crate) fn ticks() -> u64 {
@@ -73,12 +73,6 @@ pub(crate) fn cpu_area() -> Option<&'static CpuArea> {
 /// Whether a guarded tracer runs on this core.
 pub(crate) fn in_tracer() -> bool {
     cpu_area().is_some_and(CpuArea::in_tracer)
-}
-
-/// The interrupt mask, as DAIF has it (Arm ARM DDI 0487, "DAIF, Interrupt Mask Bits").
-#[inline]
-pub(crate) fn interrupt_mask() -> u64 {
-    DAIF.get()
 }
 
 /// D, A, I and F of DAIFSET (Arm ARM DDI 0487, "MSR (immediate)").

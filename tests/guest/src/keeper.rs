@@ -1,6 +1,7 @@
-//! A user of entry and exit that proves that each call's words come back as they were kept.
+//! Users of entry and exit: one proves that each call's words come back as they were kept, one that its caller keeps what is to be kept.
 
-use aarch64_ftrace::{Fregs, PROBE_WORDS, Probe};
+use crate::probe::TRASH;
+use aarch64_ftrace::{Fregs, Ops, PROBE_WORDS, Probe};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use virt::println;
 
@@ -77,6 +78,33 @@ aarch64_ftrace::notrace! {
             self.exits.fetch_add(1, Relaxed);
             let same = *kept == words(self.salt, ip, parent_ip, fregs);
             self.damaged.fetch_add(u64::from(!same), Relaxed);
+        }
+    }
+}
+
+/// Destroys whatever a tracer may, at the entry or at the exit: the second time it would change nothing.
+#[derive(Debug)]
+pub struct Trash {
+    /// At which of them.
+    pub at_exit: bool,
+}
+
+/// [`TRASH`] does not look at its ops.
+static NOBODY: Ops = Ops::unguarded(TRASH);
+
+aarch64_ftrace::notrace! {
+    impl Probe for Trash {
+        fn entry(&self, ip: usize, to: usize, fregs: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
+            if !self.at_exit {
+                TRASH(ip, to, &NOBODY, fregs);
+            }
+            true
+        }
+
+        fn exit(&self, ip: usize, to: usize, fregs: &mut Fregs, _: &[u64; PROBE_WORDS]) {
+            if self.at_exit {
+                TRASH(ip, to, &NOBODY, fregs);
+            }
         }
     }
 }

@@ -18,6 +18,23 @@ pub unsafe fn print(depth: usize) {
     unsafe { print_from(frame, depth) };
 }
 
+/// As [`print`], but for the records that stand below `low`: those of a tracer, whose Fregs begin there.
+///
+/// # Safety
+/// So many frame records there are, from there on.
+#[inline(always)]
+pub unsafe fn print_from_above(low: usize, depth: usize) {
+    let mut frame: usize;
+    // SAFETY: as in `print`.
+    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+    while frame < low {
+        // SAFETY: a frame record: there are some further up, as the caller promises.
+        frame = unsafe { (frame as *const usize).read() };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { print_from(frame, depth) };
+}
+
 /// # Safety
 /// `frame` is the first of `depth` frame records.
 unsafe fn print_from(frame: usize, depth: usize) {

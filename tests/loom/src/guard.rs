@@ -39,10 +39,14 @@ fn body(name: &str, arguments: &[(&str, &str)]) -> Vec<String> {
 
 /// One traced call under the guard: taken, a tracer that calls a traced function itself (or not), given back; or refused.
 fn program() -> Vec<String> {
-    let mut program = body(
-        "FTRACE_GUARD_ACQUIRE",
-        &[("\\busy", "refused"), ("\\token", "x30")],
-    );
+    let arguments = [("\\busy", "refused"), ("\\token", "x30")];
+    let acquire = body("FTRACE_GUARD_ACQUIRE", &arguments).into_iter();
+    let mut program: Vec<_> = acquire
+        .flat_map(|line| match line.starts_with("FTRACE_GUARD_TAKE ") {
+            true => body("FTRACE_GUARD_TAKE", &arguments),
+            false => vec![line],
+        })
+        .collect();
     program.push("TRACER".to_owned());
     let release = body("FTRACE_RESTORE_AND_RETURN", &[("\\extra", "x12")]);
     let release: Vec<_> = release

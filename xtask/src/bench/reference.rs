@@ -160,7 +160,7 @@ pub const FIGURES: [Figure; 28] = [
         "overhead_insns",
         "entry and exit called, Rust that does nothing: instructions",
         None,
-        None,
+        Some(150.0),
     ),
     figure(
         "record_function",

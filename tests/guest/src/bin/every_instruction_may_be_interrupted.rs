@@ -12,10 +12,10 @@
 use aarch64_ftrace::insn::Insn;
 use aarch64_ftrace::{
     ARGUMENTS_MAX, Count, Cover, Filter, Fprobe, Fregs, GraphOptions, KernelStack, Mode, Ops,
-    PROBE_WORDS, Probe, Profile, ReturnStack, StackSlot, StackTracer,
+    Profile, ReturnStack, StackSlot, StackTracer,
 };
 use core::hint::black_box;
-use guest::keeper::Keeper;
+use guest::keeper::{Keeper, Trash};
 use guest::record::{EVENTS, RECORDER, begin_at, install, sure};
 use guest::returns::{frames, lines};
 use guest::step::ledger;
@@ -212,22 +212,8 @@ fn of_a_least_duration() {
 static KEEPERS: [Keeper; 2] = [Keeper::new(1, 0x5a5a), Keeper::new(1, 0xa5a5)];
 static PROBES: [Fprobe; 2] = [Fprobe::new(&KEEPERS[0]), Fprobe::new(&KEEPERS[1])];
 
-/// Destroys at the exit whatever it may.
-struct Trash;
-
-static TRASH: Fprobe = Fprobe::new(&Trash);
-
-aarch64_ftrace::notrace! {
-    impl Probe for Trash {
-        fn entry(&self, _: usize, _: usize, _: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
-            true
-        }
-
-        fn exit(&self, ip: usize, to: usize, fregs: &mut Fregs, _: &[u64; PROBE_WORDS]) {
-            (probe::TRASH)(ip, to, &G1, fregs);
-        }
-    }
-}
+static TRASH_ENTRY: Fprobe = Fprobe::new(&Trash { at_exit: false });
+static TRASH_EXIT: Fprobe = Fprobe::new(&Trash { at_exit: true });
 
 /// Calls at entry and return: one, two of them, and beside the graph; refused and without room.
 fn probes() {
@@ -242,12 +228,18 @@ fn probes() {
     };
     let graph = sure(RECORDER.graph_ops());
     let [first, second]: [&Ops; 2] = [&PROBES[0], &PROBES[1]];
-    nest::with(&[&TRASH], &guarded("fprobe", 1));
+    nest::with(&[&TRASH_ENTRY], &guarded("fprobe", 1));
+    nest::with(&[&TRASH_EXIT], &guarded("fprobe, its exit", 1));
     nest::with(&[first], &kept("fprobe that keeps words", 2));
-    nest::with(&[first, second], &kept("two fprobes", 4));
+    let two = Case {
+        from_set: true,
+        ..kept("two fprobes", 4)
+    };
+    nest::with(&[first, second], &two);
     // Hijacked by the graph, whether the probe is refused or not.
     let beside = Case {
         hijacked: true,
+        from_set: true,
         ..kept("graph and fprobe", 2)
     };
     nest::with(&[graph, first], &beside);
@@ -357,6 +349,7 @@ fn without_area() {
     let (record, graph) = (sure(RECORDER.ops()), sure(RECORDER.graph_ops()));
     let more = sure(RECORDER.graph_ops_with(WHOLE));
     nest::with(&[&G1], &offline("call_guarded, not online"));
+    nest::with(&[&PROBES[0]], &offline("fprobe, not online"));
     nest::with(&[record], &offline("record, not online"));
     nest::with(&[&HITS], &offline("count, not online"));
     nest::with(&[graph], &offline("graph, not online"));

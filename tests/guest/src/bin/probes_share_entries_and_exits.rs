@@ -64,17 +64,18 @@ static WALKS: Fprobe = Fprobe::new(&Walker);
 
 aarch64_ftrace::notrace! {
     impl Probe for Walker {
-        fn entry(&self, _: usize, _: usize, _: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
+        fn entry(&self, _: usize, _: usize, fregs: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
             println!("  at its entry");
-            // SAFETY: this one's record, and what asm/frame.S makes: the function's and its caller's.
-            unsafe { unwind::print(4) };
+            // SAFETY: what asm/frame.S makes: the function's and its caller's.
+            unsafe { unwind::print_from_above(core::ptr::from_ref(fregs) as usize, 2) };
             true
         }
 
-        fn exit(&self, _: usize, _: usize, _: &mut Fregs, _: &[u64; PROBE_WORDS]) {
+        fn exit(&self, _: usize, _: usize, fregs: &mut Fregs, _: &[u64; PROBE_WORDS]) {
             println!("  at its exit");
-            // SAFETY: as above; then the callers' of its caller, up to main's. One record too many would come before that.
-            unsafe { unwind::print(5) };
+            // SAFETY: its caller's, which asm/fprobe.S makes; then the callers' of that, up to main's. One record too many would come
+            // before that.
+            unsafe { unwind::print_from_above(core::ptr::from_ref(fregs) as usize, 3) };
             black_box(());
         }
     }
@@ -113,6 +114,32 @@ aarch64_ftrace::notrace! {
 }
 
 static EARLY: Ops = Ops::unguarded(early);
+
+/// Calls, with interrupts masked, what returns with them unmasked: into this tracer's own context, whose guard is taken.
+static MASKS: Ops = Ops::new(masks);
+
+#[inline(never)]
+extern "C" fn unmasks(n: u64) -> u64 {
+    virt::irq::unmask();
+    black_box(n + 3)
+}
+
+#[inline(never)]
+fn masked() {
+    black_box(());
+}
+
+/// Calls as its last act, by a branch where that is optimised: what it calls returns to the handler of who waits for this one.
+#[inline(never)]
+extern "C" fn tail(n: u64) -> u64 {
+    twice(n)
+}
+
+aarch64_ftrace::notrace! {
+    extern "C" fn masks(_: usize, _: usize, _: &Ops, _: &mut Fregs) {
+        virt::irq::masked(|| assert_eq!(unmasks(black_box(4)), 7));
+    }
+}
 
 fn handler() {
     assert_eq!(deep(2), 2);
@@ -215,6 +242,21 @@ fn exceptions(at: &[usize]) {
     );
     unregister(&DOUBLES);
 
+    println!("refused at its exit");
+    let refused = AREA.refused();
+    let at_once = [unmasks as *const () as usize, masked as *const () as usize];
+    register(&FIRST, &Filter::at(&at_once[..1]));
+    register(&MASKS, &Filter::at(&at_once[1..]));
+    masked();
+    println!(
+        "  refused {}, open {}",
+        AREA.refused() - refused,
+        TASKS[MAIN].1.depth()
+    );
+    report();
+    unregister(&MASKS);
+    unregister(&FIRST);
+
     println!("backtraces");
     let graph = sure(RECORDER.graph_ops());
     let at = [walked as *const () as usize, walker as *const () as usize];
@@ -226,6 +268,18 @@ fn exceptions(at: &[usize]) {
     for ops in [graph, &WALKS, &FIRST] {
         unregister(ops);
     }
+
+    println!("called as a last act");
+    register(graph, &Filter::at(&[tail as *const () as usize]));
+    register(&FIRST, &Filter::at(&[twice as *const () as usize]));
+    println!(
+        "  result {}, open {}",
+        tail(black_box(21)),
+        TASKS[MAIN].1.depth()
+    );
+    report();
+    unregister(graph);
+    unregister(&FIRST);
 }
 
 fn main() {

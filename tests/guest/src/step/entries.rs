@@ -71,6 +71,7 @@ symbols! {
     ftrace_entry_graph_more_stop_lse: Recorder(true, StopWhenFull),
     ftrace_graph_slots: Shared,
     ftrace_entry_graph_mark: Any,
+    ftrace_entry_fprobe: Any,
     ftrace_fprobe_returned: Shared,
     ftrace_return_to_profile_lse: Lse(true),
     ftrace_return_to_profile_llsc: Lse(false),

@@ -18,7 +18,7 @@ const PAGE: &str = include_str!("../../../../docs/architecture.md");
 const CELLS: usize = 7;
 
 /// Words of asm that there is room for.
-const WORDS: usize = 2048;
+const WORDS: usize = 4096;
 /// x0 to x30.
 const GENERAL: usize = 31;
 const VECTORS: usize = if probe::HAS_VECTORS { 32 } else { 0 };

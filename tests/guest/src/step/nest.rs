@@ -35,6 +35,8 @@ pub struct Case {
     pub hijacked: bool,
     /// Whether it does where the guard of its context is free.
     pub hijacked_guarded: bool,
+    /// Whether what hijacks is called by a set's entry, which does not hijack of itself.
+    pub from_set: bool,
     /// Whether what was recorded in a pass is right.
     pub intact: fn() -> bool,
     /// Whether tracers may destroy what a function may destroy.
@@ -56,6 +58,7 @@ impl Case {
             guarded,
             hijacked: false,
             hijacked_guarded: false,
+            from_set: false,
             intact: || true,
             tracers: true,
             measured: true,
@@ -208,7 +211,7 @@ fn step(case: &Case, pass: Pass) -> (Steps, Found, Found) {
         case.enter,
         match pass {
             // Its tracer changes where the function returns to.
-            Pass::Ledger if case.hijacked_guarded => ledger::at_stop_of_return,
+            Pass::Ledger if case.from_set => ledger::at_stop_of_return,
             Pass::Ledger => ledger::at_stop,
             Pass::Step => |_| call(),
             Pass::SameMask => |frame| with_mask_of(frame, call),
