@@ -134,7 +134,6 @@ impl ReturnStack {
         if self.capacity() > 0 {
             let base = self.all().as_ptr() as u64;
             self.top.store(base, Ordering::Relaxed);
-            self.child.store(0, Ordering::Relaxed);
             self.state.store(OUTSIDE, Ordering::Relaxed);
         }
     }
@@ -146,6 +145,12 @@ impl ReturnStack {
 
     pub(crate) fn set_state(&self, state: u64) {
         self.state.store(state, Ordering::Relaxed);
+    }
+
+    /// As if the calls of the function at hand had taken so long.
+    #[cfg(test)]
+    pub(crate) fn set_child(&self, ticks: u64) {
+        self.child.store(ticks, Ordering::Relaxed);
     }
 
     /// What an unwinder asks: see [`RealReturns`].

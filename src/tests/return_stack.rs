@@ -102,6 +102,7 @@ fn who_goes_on_at_a_mark_has_the_calls_that_were_open_there() {
     let handler = arch::return_handlers().start;
     call(&stack, CALLER, 1);
     stack.set_state(3);
+    stack.set_child(100);
     let mark = stack.mark();
     for _ in 0..3 {
         timed(&stack, CALLER + 4);
