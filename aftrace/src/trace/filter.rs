@@ -69,6 +69,22 @@ struct Level {
     held: Option<(Call, u64)>,
 }
 
+/// The open calls of a task.
+#[derive(Debug, Default)]
+struct Stack {
+    levels: Vec<Level>,
+    /// None of so many outermost ones is held: who is further in began later.
+    released: usize,
+}
+
+impl Stack {
+    fn pop(&mut self) -> Option<Level> {
+        let level = self.levels.pop();
+        self.released = self.released.min(self.levels.len());
+        level
+    }
+}
+
 /// Which calls of a trace are long enough, by the number of their ENTRY: a bit for each.
 #[derive(Clone, Debug, Default)]
 pub struct Decided(Vec<u64>);
@@ -104,7 +120,7 @@ struct Selection<'a> {
     filter: &'a Filter,
     symbols: &'a Symbols,
     matches: FxHashMap<(u32, u8), bool>,
-    tasks: FxHashMap<Task, Vec<Level>>,
+    tasks: FxHashMap<Task, Stack>,
     /// What each core runs, where only some tasks are looked at.
     running: FxHashMap<u16, Task>,
     out: VecDeque<Step>,
@@ -133,8 +149,8 @@ impl Filter {
         tasks.is_none_or(|tasks| tasks.contains(&task))
     }
 
-    /// Goes through the trace and shows what the filter lets through, calls without shown callees as one. Returns the calls that had not
-    /// returned at the end. With `fold` false no call is a leaf, and all cores are in the order of their time; but with a minimum, a call
+    /// Goes through the trace and shows what the filter lets through, calls without shown callees as one. Returns those of them that had
+    /// not returned at the end, of each task from the outside in. With `fold` false no call is a leaf, and all cores are in the order of their time; but with a minimum, a call
     /// is shown when it is known to be long enough.
     ///
     /// # Errors
@@ -241,7 +257,9 @@ impl Filter {
             .drain(..)
             .try_for_each(|step| show(Shown::Step(step)))?;
         let mut unfinished = calls.unfinished();
-        unfinished.retain(|call| self.is_wanted(call.task));
+        if !all {
+            unfinished.retain(|call| selection.shows(call));
+        }
         Ok((unfinished, selection.long.unwrap_or_default()))
     }
 }
@@ -283,7 +301,7 @@ impl Selection<'_> {
 
     /// What a call made in the innermost open one is.
     fn level(&mut self, call: &Call) -> Level {
-        let (above, above_hidden) = match self.tasks.entry(call.task).or_default().last() {
+        let (above, above_hidden) = match self.tasks.entry(call.task).or_default().levels.last() {
             Some(level) => (level.inside, level.hidden),
             None => (None, false),
         };
@@ -321,7 +339,8 @@ impl Selection<'_> {
                     self.out.push_back(step);
                 }
                 self.release(call.task, call.time);
-                self.tasks.entry(call.task).or_default().push(level);
+                let stack = self.tasks.entry(call.task).or_default();
+                stack.levels.push(level);
             }
             Step::Function(call) => {
                 let level = self.level(&call);
@@ -368,21 +387,31 @@ impl Selection<'_> {
         }
     }
 
+    /// Whether a call that is open was shown.
+    fn shows(&self, call: &Call) -> bool {
+        let stack = self.tasks.get(&call.task);
+        let level = stack.and_then(|stack| stack.levels.get(call.depth as usize));
+        level.is_some_and(|level| level.shown && level.held.is_none())
+    }
+
     /// Calls that have been open for long enough by this time, from the outside in.
     fn release(&mut self, task: Task, now: u64) {
         if self.filter.minimum == 0 {
             return;
         }
-        for level in self.tasks.entry(task).or_default() {
-            if let Some((call, entry)) = level.held
-                && now.saturating_sub(call.time) >= self.filter.minimum
-            {
+        let stack = self.tasks.entry(task).or_default();
+        for level in &mut stack.levels[stack.released..] {
+            if let Some((call, entry)) = level.held {
+                if now.saturating_sub(call.time) < self.filter.minimum {
+                    break;
+                }
                 level.held = None;
                 if let Some(long) = &mut self.long {
                     long.add(entry);
                 }
                 self.out.push_back(Step::Enter(call));
             }
+            stack.released += 1;
         }
     }
 }

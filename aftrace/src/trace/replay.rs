@@ -69,6 +69,12 @@ pub fn shorten(path: &str) -> String {
     out
 }
 
+/// Of calls that are further in than a screen is wide, the level is not seen.
+fn indent(depth: u32) -> String {
+    const INDENTED: usize = 100;
+    "  ".repeat((depth as usize).min(INDENTED))
+}
+
 struct Printer<'a, W> {
     out: W,
     symbols: &'a Symbols,
@@ -122,7 +128,7 @@ pub fn replay(
             out,
             "# [{:>3}] {}{}",
             call.core,
-            "  ".repeat(call.depth as usize),
+            indent(call.depth),
             symbols.shown(call.callsite)
         )?;
     }
@@ -272,10 +278,7 @@ impl<W: Write> Printer<'_, W> {
             }
             false => String::new(),
         };
-        let (task, indent) = (
-            self.task(call.task),
-            "  ".repeat((call.depth as usize).min(100)),
-        );
+        let (task, indent) = (self.task(call.task), indent(call.depth));
         self.line(format!(
             "{time}{duration:>10} [{:>3}] {task:<12} | {indent}{text}",
             call.core

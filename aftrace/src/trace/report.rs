@@ -196,11 +196,6 @@ pub enum Key {
     Name,
 }
 
-fn ended(open: &mut FxHashMap<u32, u64>, callsite: u32) {
-    let calls = open.entry(callsite).or_default();
-    *calls = calls.saturating_sub(1);
-}
-
 impl Key {
     /// Whether the shorter tables have it, too: how two traces differ, and what tasks do.
     #[must_use]
@@ -223,15 +218,9 @@ impl Report {
     /// Those of the file.
     pub fn new(trace: &Trace, symbols: &Symbols, filter: &Filter) -> io::Result<Self> {
         let mut by_callsite = FxHashMap::<u32, Row>::default();
-        // Of each function the calls that are shown and have not ended: those that never do are unfinished.
-        let mut open = FxHashMap::<u32, u64>::default();
-        filter.play(trace, symbols, true, |shown| {
+        let unfinished = filter.play(trace, symbols, true, |shown| {
             match shown {
-                Shown::Step(Step::Enter(call)) => *open.entry(call.callsite).or_default() += 1,
                 Shown::Leaf(leave) | Shown::Step(Step::Leave(leave)) => {
-                    if leave.entered && matches!(shown, Shown::Step(_)) {
-                        ended(&mut open, leave.call.callsite);
-                    }
                     by_callsite
                         .entry(leave.call.callsite)
                         .or_default()
@@ -241,15 +230,14 @@ impl Report {
                     by_callsite.entry(call.callsite).or_default().calls += 1
                 }
                 Shown::Step(Step::Abandoned(call, _)) => {
-                    ended(&mut open, call.callsite);
                     by_callsite.entry(call.callsite).or_default().unfinished += 1
                 }
                 Shown::Step(_) => {}
             }
             Ok(())
         })?;
-        for (callsite, calls) in open.into_iter().filter(|(_, calls)| *calls > 0) {
-            by_callsite.entry(callsite).or_default().unfinished += calls;
+        for call in unfinished {
+            by_callsite.entry(call.callsite).or_default().unfinished += 1;
         }
         let mut rows = BTreeMap::<String, Row>::new();
         for (low, row) in by_callsite {

@@ -27,48 +27,58 @@ const OUTSIDE: usize = 5;
 struct Made {
     function: usize,
     start: u64,
+    /// Of one that has not returned the time of the last event.
     end: u64,
+    returned: bool,
     callees: Vec<Made>,
 }
 
 /// A call that is seen: core, function, start, ticks, of those its own.
 type Seen = (u16, usize, u64, u64, u64);
+/// A call that has not returned: core, start, function.
+type Left = (u16, u64, usize);
 
-/// Each word a step of a core: time passes, then a function is called or one returns.
-fn made(core: u16, words: &[(u64, usize)]) -> Vec<Made> {
+/// Each word a step of a core: time passes, then a function is called or one returns. `cut`: those that are open at the end stay so.
+fn made(core: u16, words: &[(u64, usize)], cut: bool) -> Vec<Made> {
     // No two cores do something at the same time, so that there is one order.
     let mut now = 1000 + u64::from(core);
-    let mut open = vec![Made {
-        function: OUTSIDE,
-        start: 0,
+    let mut last = now;
+    let called = |function, start| Made {
+        function,
+        start,
         end: 0,
+        returned: false,
         callees: Vec::new(),
-    }];
-    let close = |open: &mut Vec<Made>, now| {
+    };
+    let mut open = vec![called(OUTSIDE, 0)];
+    let close = |open: &mut Vec<Made>, end, returned| {
         if open.len() > 1
-            && let Some(mut call) = open.pop()
+            && let Some(call) = open.pop()
             && let Some(around) = open.last_mut()
         {
-            call.end = now;
-            around.callees.push(call);
+            around.callees.push(Made {
+                end,
+                returned,
+                ..call
+            });
         }
     };
     for &(ticks, function) in words {
         now += 2 + 2 * ticks;
         if function < FUNCTIONS.len() {
-            open.push(Made {
-                function,
-                start: now,
-                end: 0,
-                callees: Vec::new(),
-            });
-        } else {
-            close(&mut open, now);
+            open.push(called(function, now));
+            last = now;
+        } else if open.len() > 1 {
+            close(&mut open, now, true);
+            last = now;
         }
     }
     while open.len() > 1 {
         now += 2;
-        close(&mut open, now);
+        match cut {
+            true => close(&mut open, last, false),
+            false => close(&mut open, now, true),
+        }
     }
     open.pop()
         .map(|outside| outside.callees)
@@ -82,7 +92,9 @@ fn events(calls: &[Made], caller: usize, out: &mut Vec<Event>) {
         out.push(event(Type::Entry, call.start, at, parent));
         events(&call.callees, call.function, out);
         let ticks = (call.end - call.start) as u32;
-        out.push(event(Type::Exit, call.end, at, ticks));
+        if call.returned {
+            out.push(event(Type::Exit, call.end, at, ticks));
+        }
     }
 }
 
@@ -92,14 +104,14 @@ fn is_one_of(globs: &[String], function: usize) -> bool {
         .any(|glob| glob::matches(glob, FUNCTIONS[function].bytes()))
 }
 
-/// What the filter's words say, call by call.
+/// What the filter's words say, call by call; `left` are those that have not returned, which have no time.
 fn naive(
     filter: &Filter,
     core: u16,
     calls: &[Made],
     caller: usize,
     inside: Option<u32>,
-    seen: &mut Vec<Seen>,
+    (seen, left): (&mut Vec<Seen>, &mut Vec<Left>),
 ) {
     for call in calls {
         if is_one_of(&filter.hidden, call.function) {
@@ -126,20 +138,50 @@ fn naive(
                 .as_ref()
                 .is_none_or(|cores| cores.contains(&core))
         {
-            seen.push((core, call.function, call.start, ticks, ticks - called));
+            match call.returned {
+                true => seen.push((core, call.function, call.start, ticks, ticks - called)),
+                false => left.push((core, call.start, call.function)),
+            }
         }
-        naive(filter, core, &call.callees, call.function, level, seen);
+        let into = (&mut *seen, &mut *left);
+        naive(filter, core, &call.callees, call.function, level, into);
     }
 }
 
-fn shown(trace: &Trace, symbols: &Symbols, filter: &Filter, fold: bool) -> Vec<Seen> {
+fn all_events(calls: &[Made]) -> Vec<Event> {
+    let mut out = Vec::new();
+    events(calls, OUTSIDE, &mut out);
+    out
+}
+
+/// What the filter lets through of these cores.
+fn found(filter: &Filter, cores: &[Vec<Made>]) -> (Vec<Seen>, Vec<Left>) {
+    let (mut seen, mut left) = (Vec::new(), Vec::new());
+    for (core, calls) in (0..).zip(cores) {
+        naive(filter, core, calls, OUTSIDE, None, (&mut seen, &mut left));
+    }
+    seen.sort_unstable();
+    left.sort_unstable();
+    (seen, left)
+}
+
+fn function_of(low: u32) -> usize {
+    let function = (0..FUNCTIONS.len()).find(|f| callsite(*f) as u32 == low);
+    function.expect("one of ours")
+}
+
+fn shown(
+    trace: &Trace,
+    symbols: &Symbols,
+    filter: &Filter,
+    fold: bool,
+) -> (Vec<Seen>, Vec<Left>) {
     let mut seen = Vec::new();
     let mut open = Vec::new();
     let unfinished = filter.play(trace, symbols, fold, |shown| {
         let mut take = |leave: Return| {
             let call = leave.call;
-            let function = (0..FUNCTIONS.len()).find(|f| callsite(*f) as u32 == call.callsite);
-            let function = function.expect("one of ours");
+            let function = function_of(call.callsite);
             seen.push((call.core, function, call.time, leave.duration, leave.own));
         };
         match shown {
@@ -161,9 +203,14 @@ fn shown(trace: &Trace, symbols: &Symbols, filter: &Filter, fold: bool) -> Vec<S
         }
         Ok(())
     });
-    assert_eq!((unfinished.expect("a file"), open), (vec![], vec![]));
+    let mut unfinished = unfinished.expect("a file");
+    unfinished.sort_unstable_by_key(|call| (call.core, call.time));
+    open.sort_unstable_by_key(|call| (call.core, call.time));
+    assert_eq!(unfinished, open);
     seen.sort_unstable();
-    seen
+    let left = open.iter();
+    let left = left.map(|call| (call.core, call.time, function_of(call.callsite)));
+    (seen, left.collect())
 }
 
 /// The EXITs alone of calls that took at least this long, and what each of them spent outside of the others.
@@ -317,25 +364,14 @@ proptest! {
         filter in filters(),
         tail in 0..20_usize,
     ) {
-        let calls = [made(0, &words[0]), made(1, &words[1])];
-        let cores = calls.each_ref().map(|calls| {
-            let mut out = Vec::new();
-            events(calls, OUTSIDE, &mut out);
-            out
-        });
-        let trace = opened(&file(&cores, batch));
+        let calls = [made(0, &words[0], false), made(1, &words[1], false)];
+        let trace = opened(&file(&calls.each_ref().map(|calls| all_events(calls)), batch));
         let symbols = Symbols::of_trace(&trace);
-        let find = |filter: &Filter| {
-            let mut seen = Vec::new();
-            for (core, calls) in (0..).zip(&calls) {
-                naive(filter, core, calls, OUTSIDE, None, &mut seen);
-            }
-            seen.sort_unstable();
-            seen
-        };
+        let find = |filter: &Filter| found(filter, &calls).0;
         let expected = find(&filter);
-        prop_assert_eq!(&shown(&trace, &symbols, &filter, true), &expected);
-        prop_assert_eq!(&shown(&trace, &symbols, &filter, false), &expected);
+        for fold in [true, false] {
+            prop_assert_eq!(&shown(&trace, &symbols, &filter, fold), &(expected.clone(), vec![]));
+        }
 
         let all = lines(&trace, &symbols, &filter, None);
         let last = lines(&trace, &symbols, &filter, Some(tail));
@@ -362,16 +398,48 @@ proptest! {
     ) {
         let (mut cores, mut expected) = ([vec![], vec![]], vec![]);
         for ((core, words), out) in (0..).zip(&words).zip(&mut cores) {
-            long_ones(core, &made(core, words), minimum, out, &mut expected);
+            long_ones(core, &made(core, words, false), minimum, out, &mut expected);
         }
         expected.sort_unstable();
         let trace = opened(&file(&cores, batch));
         let symbols = Symbols::of_trace(&trace);
-        prop_assert_eq!(&shown(&trace, &symbols, &Filter::default(), true), &expected);
+        let (seen, _) = shown(&trace, &symbols, &Filter::default(), true);
+        prop_assert_eq!(&seen, &expected);
         // One that took just as long is shown.
         let minimum = expected.first().map_or(0, |call| call.3);
         let filter = Filter { minimum, ..Filter::default() };
         expected.retain(|call| call.3 >= minimum);
-        prop_assert_eq!(shown(&trace, &symbols, &filter, true), expected);
+        prop_assert_eq!(shown(&trace, &symbols, &filter, true), (expected, vec![]));
+    }
+    /// Those that have not returned are left where the filter would show them, in each text.
+    #[test]
+    fn what_has_not_returned_is_what_a_recursion_finds(
+        words in prop::collection::vec(prop::collection::vec((0..20_u64, 0..9_usize), 0..40), 2),
+        batch in 1..40_usize,
+        filter in filters(),
+    ) {
+        let calls = [made(0, &words[0], true), made(1, &words[1], true)];
+        let trace = opened(&file(&calls.each_ref().map(|calls| all_events(calls)), batch));
+        let symbols = Symbols::of_trace(&trace);
+        let expected = found(&filter, &calls);
+        for fold in [true, false] {
+            prop_assert_eq!(&shown(&trace, &symbols, &filter, fold), &expected);
+        }
+        let left = expected.1.iter().map(|&(core, _, function)| (core, FUNCTIONS[function].to_owned()));
+        let left: Vec<_> = left.collect();
+        let text = lines(&trace, &symbols, &filter, None);
+        let listed = text.iter().filter_map(|line| {
+            let (core, name) = line.strip_prefix("# [")?.split_once(']')?;
+            Some((core.trim().parse().expect("a core"), name.trim().to_owned()))
+        });
+        prop_assert_eq!(&listed.collect::<Vec<_>>(), &left, "{}", text.join("\n"));
+        let mut counts = BTreeMap::new();
+        for (_, name) in left {
+            *counts.entry(name).or_insert(0) += 1;
+        }
+        let report = Report::new(&trace, &symbols, &filter).expect("a file");
+        let rows = report.rows.into_iter().filter(|(_, row)| row.unfinished > 0);
+        let rows = rows.map(|(name, row)| (name, row.unfinished));
+        prop_assert_eq!(rows.collect::<BTreeMap<_, _>>(), counts);
     }
 }
