@@ -9,10 +9,10 @@ use std::ops::Range;
 pub fn time(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
     let unit = match &text[digits.len()..] {
-        "ns" | "" => 1.0,
-        "us" => 1e3,
-        "ms" => 1e6,
-        "s" => 1e9,
+        "ns" | "" => 0,
+        "us" => 3,
+        "ms" => 6,
+        "s" => SECOND,
         other => return Err(format!("unit {other:?}: use ns, us, ms or s")),
     };
     nanoseconds(digits, unit).ok_or_else(|| "not a time: 500ns, 10us, 1.5ms, 2s".to_owned())
@@ -28,7 +28,9 @@ pub fn time_range(text: &str) -> Result<(u64, u64), String> {
         .ok_or("two times with ~ between: 1.5~2.25")?;
     let seconds = |text: &str, other| match text {
         "" => Ok(other),
-        text => nanoseconds(text, 1e9).ok_or_else(|| format!("{text}: not a time in seconds: 1.5")),
+        text => {
+            nanoseconds(text, SECOND).ok_or_else(|| format!("{text}: not a time in seconds: 1.5"))
+        }
     };
     let (from, to) = (seconds(from, 0)?, seconds(to, u64::MAX)?);
     match from <= to {
@@ -37,9 +39,26 @@ pub fn time_range(text: &str) -> Result<(u64, u64), String> {
     }
 }
 
-fn nanoseconds(digits: &str, unit: f64) -> Option<u64> {
-    let number = digits.parse::<f64>().ok()?;
-    (number.is_finite() && number >= 0.0).then_some((number * unit) as u64)
+/// So many digits behind the point of a second are nanoseconds.
+const SECOND: usize = 9;
+
+/// Decimal digits, perhaps with a point, of a unit that has so many of them behind it. Exact: as an `f64` a time that was shown would
+/// be another one by a nanosecond. Further digits are cut off; what no 64 bits hold is as much as they hold.
+fn nanoseconds(text: &str, places: usize) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut all = whole.bytes().chain(fraction.bytes());
+    if text.len() < "0".len() || text == "." || !all.all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let zeroes = std::iter::repeat(b'0');
+    let digits = whole
+        .bytes()
+        .chain(fraction.bytes().chain(zeroes).take(places));
+    Some(digits.fold(0, |number: u64, digit| {
+        number
+            .saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    }))
 }
 
 /// A range of memory, its beginning and how long it is: `0x40000000+256M`.

@@ -80,7 +80,7 @@ fn arguments_and_results_are_written_and_read_as_ever() {
 
 fn steps(events: &[Event], missing: usize) -> Vec<Step> {
     let trace = opened(&file(&[events.to_vec()], missing));
-    let mut calls = Calls::new(trace.play(None).unwrap());
+    let mut calls = Calls::new(trace.play().unwrap());
     std::iter::from_fn(|| calls.next().unwrap()).collect()
 }
 

@@ -12,8 +12,8 @@ use aftrace::trace::calls::{Calls, Return, Step};
 use aftrace::trace::dump::folded;
 use aftrace::trace::file::{NAMED_MAX, SYMBOLS_MAX, TASKS_MAX, Trace};
 use aftrace::trace::filter::Filter;
-use aftrace::trace::replay;
 use aftrace::trace::ram::FrameWriter;
+use aftrace::trace::replay;
 use aftrace::trace::symbols::Symbols;
 use kernel::{callsite, event, header};
 
@@ -53,7 +53,7 @@ fn bytes(frames: &[Frame]) -> Vec<u8> {
 
 /// Entered, given up, with no end; and what is open at the end. Who keeps a stack by the steps has no more than that.
 fn count(trace: &Trace) -> ([u64; 3], u64) {
-    let mut calls = Calls::new(trace.play(None).expect("a file"));
+    let mut calls = Calls::new(trace.play().expect("a file"));
     let (mut counts, mut returned) = ([0; 3], 0);
     while let Some(step) = calls.next().expect("a file") {
         match step {
@@ -75,7 +75,7 @@ fn count(trace: &Trace) -> ([u64; 3], u64) {
 
 fn returns(frames: &[Frame]) -> Vec<Return> {
     let trace = trace(frames);
-    let mut calls = Calls::new(trace.play(None).expect("a file"));
+    let mut calls = Calls::new(trace.play().expect("a file"));
     let mut returns = Vec::new();
     while let Some(step) = calls.next().expect("a file") {
         if let Step::Leave(leave) = step {
@@ -207,7 +207,7 @@ fn events_of_many_cores_come_in_order() {
             .collect();
         all.sort_unstable();
         let trace = trace(&frames);
-        let mut events = trace.play(None).expect("a file");
+        let mut events = trace.play().expect("a file");
         let mut played = Vec::new();
         while let Some(item) = events.next().expect("a file") {
             played.push((item.event.time(), item.core));
@@ -401,7 +401,7 @@ fn losses_without_events_add_up_before_the_next_event() {
         frame(FrameKind::Events, 0, &[&events_head(first, lost), events]);
     }
     let trace = kernel::opened(&bytes);
-    let mut calls = Calls::new(trace.play(None).expect("a file"));
+    let mut calls = Calls::new(trace.play().expect("a file"));
     let mut losses = Vec::new();
     while let Some(step) = calls.next().expect("a file") {
         if let Step::Missing(_, events, time) = step {

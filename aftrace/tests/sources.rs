@@ -169,7 +169,7 @@ fn times(image: Vec<u8>) -> (Vec<u64>, Vec<ram::Ring>, u64) {
     )
     .unwrap();
     let trace = opened(&bytes);
-    let mut events = trace.play(None).unwrap();
+    let mut events = trace.play().unwrap();
     let times =
         std::iter::from_fn(|| events.next().unwrap().map(|item| item.event.time())).collect();
     (

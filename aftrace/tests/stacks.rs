@@ -56,3 +56,32 @@ fn stack_traces_are_written_and_read_as_ever() {
     let out = replayed(&bytes, &Filter::default());
     same("stacks.replay.txt", out.as_bytes());
 }
+
+#[test]
+fn a_stack_stands_where_its_time_and_its_core_are_wanted() {
+    let bytes = file(&events(), 3);
+    let shown = |filter: &Filter| {
+        let text = replayed(&bytes, filter);
+        let count = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        [count("trigger"), count("/* stack at"), count("/*   0x")]
+    };
+    let all = Filter::default;
+    assert_eq!(shown(&all()), [4, 4, 6]);
+    let time = 20_600..=20_700;
+    assert_eq!(shown(&Filter { time, ..all() }), [2, 1, 2]);
+    let cores = |core| Some(vec![core]);
+    assert_eq!(
+        shown(&Filter {
+            cores: cores(0),
+            ..all()
+        }),
+        [4, 4, 6]
+    );
+    assert_eq!(
+        shown(&Filter {
+            cores: cores(1),
+            ..all()
+        }),
+        [0, 0, 0]
+    );
+}

@@ -38,7 +38,7 @@ fn sums(bytes: &[u8], filter: &Filter) -> Sums {
 
 fn steps(events: Vec<Event>) -> Vec<Step> {
     let trace = opened(&file(&[events], 4));
-    let mut calls = Calls::new(trace.play(None).unwrap());
+    let mut calls = Calls::new(trace.play().unwrap());
     std::iter::from_fn(|| calls.next().unwrap()).collect()
 }
 
@@ -56,7 +56,7 @@ fn a_report_adds_up_what_the_kernel_did() {
 fn events_come_in_the_order_of_their_time() {
     let (bytes, _) = two_cores();
     let trace = opened(&bytes);
-    let mut events = trace.play(None).unwrap();
+    let mut events = trace.play().unwrap();
     let (mut last, mut count) = (0, 0);
     while let Some(item) = events.next().unwrap() {
         assert!(item.event.time() >= last);

@@ -118,13 +118,13 @@ pub fn file(data: &[u8]) -> bool {
 }
 
 fn play(trace: &Trace) -> io::Result<()> {
-    let mut items = trace.play(None)?;
+    let mut items = trace.play()?;
     let mut count = 0;
     while items.next()?.is_some() {
         count += 1;
     }
     assert_eq!(count, trace.events(), "events that are not played");
-    let mut calls = Calls::new(trace.play(None)?);
+    let mut calls = Calls::new(trace.play()?);
     let mut entered = 0_u64;
     while let Some(step) = calls.next()? {
         match step {

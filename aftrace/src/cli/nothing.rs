@@ -6,10 +6,12 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use aarch64_ftrace::glob;
+use aarch64_ftrace::trace::Type;
 use aftrace::trace::added::{AddedError, write_coverage, write_profile};
 use aftrace::trace::calls::Step;
 use aftrace::trace::file::Trace;
 use aftrace::trace::filter::{Filter, Shown};
+use aftrace::trace::replay::seconds;
 use aftrace::trace::report::Key;
 use aftrace::trace::symbols::Symbols;
 
@@ -218,12 +220,8 @@ fn reason(
         }
         "--time-range" => {
             let (first, last) = extent(trace)?;
-            let seconds = |ticks| symbols.nanoseconds(ticks) as f64 / 1e9;
-            format!(
-                "leaves out all of {:.6}~{:.6}",
-                seconds(first),
-                seconds(last)
-            )
+            let [first, last] = [first, last].map(|ticks| seconds(symbols.nanoseconds(ticks)));
+            format!("leaves out all of {first}~{last}")
         }
         "--tid" => {
             let tasks = trace
@@ -246,11 +244,14 @@ fn reason(
     })
 }
 
-/// The first and the last time in a trace.
+/// The first and the last time in a trace. DATA has none.
 fn extent(trace: &Trace) -> io::Result<(u64, u64)> {
-    let mut events = trace.play(None)?;
+    let mut events = trace.play()?;
     let (mut first, mut last) = (u64::MAX, 0);
     while let Some(item) = events.next()? {
+        if item.event.kind() == Some(Type::Data) {
+            continue;
+        }
         let time = item.event.time();
         (first, last) = (first.min(time), last.max(time));
     }

@@ -28,7 +28,7 @@ pub struct Replay {
     /// Only this many of the last lines
     #[arg(long, value_name = "LINES")]
     tail: Option<usize>,
-    /// With the time of each line, in seconds since the first
+    /// With the time of each line, in seconds of the kernel's clock, as --time-range takes them
     #[arg(long)]
     timestamps: bool,
 }

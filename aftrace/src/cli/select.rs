@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use aftrace::arguments;
 use aftrace::trace::calls::Task;
 use aftrace::trace::file::{Lost, Trace};
-use aftrace::trace::filter::Filter;
+use aftrace::trace::filter::{Filter, first_tick, last_tick};
 use aftrace::trace::stream::Damage;
 use aftrace::trace::symbols::{Naming, Symbols};
 use clap::Args;
@@ -85,10 +85,10 @@ pub struct Select {
     /// Only calls that took at least this long: 500ns, 10us, 1.5ms, 2s
     #[arg(short = 't', long, value_name = "TIME", value_parser = arguments::time)]
     time_filter: Option<u64>,
-    /// Only what happened between these times, in seconds of the kernel's clock: 1.5~2.25, ~3, 4~
+    /// Only calls that began between these times, in seconds of the kernel's clock (`replay --timestamps` shows it): 1.5~2.25, ~3, 4~
     #[arg(short = 'r', long, value_name = "FROM~TO", value_parser = arguments::time_range)]
     time_range: Option<(u64, u64)>,
-    /// Only these cores: 0,2
+    /// Only calls that began on these cores: 0,2
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     core: Option<Vec<u16>>,
     /// Only these tasks, by name or number: shell,3; 0 is what cores do of their own
@@ -99,11 +99,6 @@ pub struct Select {
 impl Select {
     pub fn filter(&self, trace: &Trace) -> Filter {
         let frequency = trace.header.frequency;
-        let ticks = |ns: u64| match ns {
-            u64::MAX => u64::MAX,
-            ns => u64::try_from(u128::from(ns) * u128::from(frequency.max(1)) / 1_000_000_000)
-                .unwrap_or(u64::MAX),
-        };
         let (from, to) = self.time_range.unwrap_or((0, u64::MAX));
         Filter {
             functions: self.filter.clone(),
@@ -111,8 +106,8 @@ impl Select {
             skipped: self.hide.clone(),
             callers: self.caller.clone(),
             depth: self.depth,
-            minimum: ticks(self.time_filter.unwrap_or(0)),
-            time: ticks(from)..=ticks(to),
+            minimum: first_tick(self.time_filter.unwrap_or(0), frequency),
+            time: first_tick(from, frequency)..=last_tick(to, frequency),
             cores: self.core.clone(),
             tasks: self.tid.as_ref().map(|tasks| {
                 let tasks = tasks.iter().flat_map(|task| of_name(trace, task));

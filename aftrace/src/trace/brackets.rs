@@ -17,7 +17,7 @@ use super::symbols::Symbols;
 
 mod lost;
 
-use lost::{Fate, Lost, is_gap, lost, place};
+use lost::{Fate, Lost, is_gap, lost};
 
 /// Calls that are open at the same time in one task; deeper ones are left out.
 pub const DEPTH_MAX: usize = 1 << 16;
@@ -187,7 +187,7 @@ impl<'l, F: FnMut(Mark) -> io::Result<()>> Player<'l, F> {
 
     fn step(&mut self, step: Step) -> io::Result<()> {
         self.steps += 1;
-        if let Some((core, time)) = place(&step) {
+        if let Some((core, time)) = step.place() {
             if let Some(time) = time {
                 self.unseen(time)?;
             }

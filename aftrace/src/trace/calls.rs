@@ -81,6 +81,22 @@ pub enum Step {
     Other(Item),
 }
 
+impl Step {
+    /// The core and the time at which it stands in the trace.
+    #[must_use]
+    pub fn place(&self) -> Option<(u16, Option<u64>)> {
+        match self {
+            Self::Enter(call) | Self::Function(call) => Some((call.core, Some(call.time))),
+            Self::Leave(leave) => Some((leave.core, Some(leave.time))),
+            Self::Switch(core, time, _) => Some((*core, Some(*time))),
+            Self::Missing(core, _, before) => Some((*core, Some(*before))),
+            Self::Other(item) => Some((item.core, None)),
+            // It stands before the step that it is known by.
+            Self::Abandoned(..) => None,
+        }
+    }
+}
+
 /// Turns events into steps.
 pub struct Calls<'t> {
     events: Events<'t>,

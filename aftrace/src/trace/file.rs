@@ -311,15 +311,14 @@ impl Trace {
         self.cores.values().map(|core| core.events).sum()
     }
 
-    /// The events of these cores (all where `None`), in the order of their time; those of one core in the order in which they stand.
+    /// The events in the order of their time; those of one core in the order in which they stand.
     ///
     /// # Errors
     /// The system cannot read the file any more.
-    pub fn play(&self, only: Option<&[u16]>) -> io::Result<Events<'_>> {
+    pub fn play(&self) -> io::Result<Events<'_>> {
         let held = (HELD / self.cores.len().max(1)).clamp(SLOT, HELD_BY_CORE) / SLOT * SLOT;
-        let wanted = |core: u16| only.is_none_or(|only| only.contains(&core));
         let mut cursors = Vec::new();
-        for (&core, index) in self.cores.iter().filter(|(core, _)| wanted(**core)) {
+        for (&core, index) in &self.cores {
             let mut cursor = Cursor::new(core, &index.spans, held);
             cursor.advance(&self.file)?;
             cursors.push(cursor);

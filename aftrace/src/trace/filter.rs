@@ -1,15 +1,15 @@
 //! Which calls are looked at, and the loop that goes through a trace.
 
-use std::collections::VecDeque;
 use std::io;
 use std::ops::RangeInclusive;
-
-use aarch64_ftrace::glob;
-use rustc_hash::FxHashMap;
 
 use super::calls::{Call, Calls, Return, Step, Task};
 use super::file::Trace;
 use super::symbols::Symbols;
+
+mod selection;
+
+use selection::Selection;
 
 /// What to look at. The default is all.
 #[derive(Clone, Debug)]
@@ -26,9 +26,9 @@ pub struct Filter {
     pub depth: u32,
     /// Only calls that took at least this many ticks. Calls that have not returned by the end count as long as they were seen.
     pub minimum: u64,
-    /// Only what happened in these ticks.
+    /// Only calls that began in these ticks, and what else happened in them.
     pub time: RangeInclusive<u64>,
-    /// Only these cores.
+    /// Only calls that began on these cores, and what else happened there.
     pub cores: Option<Vec<u16>>,
     /// Only what these tasks do.
     pub tasks: Option<Vec<Task>>,
@@ -50,6 +50,29 @@ impl Default for Filter {
     }
 }
 
+/// The first tick of which so many nanoseconds, or more, are shown.
+#[must_use]
+pub fn first_tick(nanoseconds: u64, frequency: u64) -> u64 {
+    ticks(nanoseconds.into(), frequency)
+}
+
+/// The last tick of which so many nanoseconds, or fewer, are shown.
+#[must_use]
+pub fn last_tick(nanoseconds: u64, frequency: u64) -> u64 {
+    match nanoseconds {
+        u64::MAX => u64::MAX,
+        // The first that is later, but one.
+        _ => ticks(u128::from(nanoseconds) + 1, frequency).saturating_sub(1),
+    }
+}
+
+/// Rounded up: what is shown is rounded down ([`Symbols::nanoseconds`]).
+fn ticks(nanoseconds: u128, frequency: u64) -> u64 {
+    const SECOND: u128 = 1_000_000_000;
+    let ticks = nanoseconds * u128::from(frequency.max(1));
+    u64::try_from(ticks.div_ceil(SECOND)).unwrap_or(u64::MAX)
+}
+
 /// What a reader of calls is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -57,32 +80,6 @@ pub enum Shown {
     Leaf(Return),
     /// Anything else. The depths are those in the whole trace.
     Step(Step),
-}
-
-#[derive(Debug)]
-struct Level {
-    /// Levels below the outermost selected call.
-    inside: Option<u32>,
-    hidden: bool,
-    shown: bool,
-    /// Not known yet to be long enough: the call, and which ENTRY it is.
-    held: Option<(Call, u64)>,
-}
-
-/// The open calls of a task.
-#[derive(Debug, Default)]
-struct Stack {
-    levels: Vec<Level>,
-    /// None of so many outermost ones is held: who is further in began later.
-    released: usize,
-}
-
-impl Stack {
-    fn pop(&mut self) -> Option<Level> {
-        let level = self.levels.pop();
-        self.released = self.released.min(self.levels.len());
-        level
-    }
 }
 
 /// Which calls of a trace are long enough, by the number of their ENTRY: a bit for each.
@@ -115,23 +112,6 @@ enum Pass<'a> {
     Decided(&'a Decided),
 }
 
-/// Applies a filter to steps.
-struct Selection<'a> {
-    filter: &'a Filter,
-    symbols: &'a Symbols,
-    matches: FxHashMap<(u32, u8), bool>,
-    tasks: FxHashMap<Task, Stack>,
-    /// What each core runs, where only some tasks are looked at.
-    running: FxHashMap<u16, Task>,
-    out: VecDeque<Step>,
-    /// ENTRY events so far.
-    entries: u64,
-    /// Those that are long enough, where that is to be found out.
-    long: Option<Decided>,
-    /// The same, where that is known before.
-    decided: Option<&'a Decided>,
-}
-
 impl Filter {
     fn is_all(&self) -> bool {
         self.functions.is_empty()
@@ -141,7 +121,17 @@ impl Filter {
             && self.callers.is_empty()
             && self.depth == u32::MAX
             && self.minimum == 0
-            && self.time == (0..=u64::MAX)
+            && self.is_ever()
+            && self.cores.is_none()
+    }
+
+    fn is_ever(&self) -> bool {
+        self.time == (0..=u64::MAX)
+    }
+
+    fn has_core(&self, core: u16) -> bool {
+        let cores = self.cores.as_ref();
+        cores.is_none_or(|cores| cores.contains(&core))
     }
 
     pub(super) fn is_wanted(&self, task: Task) -> bool {
@@ -205,21 +195,8 @@ impl Filter {
         pass: Pass<'_>,
         mut show: impl FnMut(Shown) -> io::Result<()>,
     ) -> io::Result<(Vec<Call>, Decided)> {
-        let mut calls = Calls::new(trace.play(self.cores.as_deref())?);
-        let mut selection = Selection {
-            filter: self,
-            symbols,
-            matches: FxHashMap::default(),
-            tasks: FxHashMap::default(),
-            running: FxHashMap::default(),
-            out: VecDeque::new(),
-            entries: 0,
-            long: matches!(pass, Pass::Decides).then(Decided::default),
-            decided: match pass {
-                Pass::Decided(decided) => Some(decided),
-                Pass::Once | Pass::Decides => None,
-            },
-        };
+        let mut calls = Calls::new(trace.play()?);
+        let mut selection = Selection::new(self, symbols, pass);
         let all = self.is_all();
         while let Some(step) = calls.next()? {
             let leaf = match step {
@@ -261,157 +238,5 @@ impl Filter {
             unfinished.retain(|call| selection.shows(call));
         }
         Ok((unfinished, selection.long.unwrap_or_default()))
-    }
-}
-
-impl Selection<'_> {
-    /// Whether a step is of a task that is looked at. What comes from and goes to one is.
-    fn is_of_task(&mut self, step: &Step) -> bool {
-        if self.filter.tasks.is_none() {
-            return true;
-        }
-        let running = |core| *self.running.get(&core).unwrap_or(&Task::Core(core));
-        match *step {
-            Step::Enter(call) | Step::Function(call) | Step::Abandoned(call, _) => {
-                self.filter.is_wanted(call.task)
-            }
-            Step::Leave(leave) => self.filter.is_wanted(leave.call.task),
-            Step::Switch(core, _, next) => {
-                let last = running(core);
-                self.running.insert(core, next);
-                self.filter.is_wanted(last) || self.filter.is_wanted(next)
-            }
-            Step::Other(item) => self.filter.is_wanted(running(item.core)),
-            Step::Missing(..) => true,
-        }
-    }
-
-    fn is_in(&mut self, low: u32, which: u8) -> bool {
-        let (filter, symbols) = (self.filter, self.symbols);
-        *self.matches.entry((low, which)).or_insert_with(|| {
-            let (globs, name) = match which {
-                0 => (&filter.functions, symbols.name(low)),
-                1 => (&filter.hidden, symbols.name(low)),
-                2 => (&filter.skipped, symbols.name(low)),
-                _ => (&filter.callers, symbols.caller(low)),
-            };
-            globs.iter().any(|glob| glob::matches(glob, name.bytes()))
-        })
-    }
-
-    /// What a call made in the innermost open one is.
-    fn level(&mut self, call: &Call) -> Level {
-        let (above, above_hidden) = match self.tasks.entry(call.task).or_default().levels.last() {
-            Some(level) => (level.inside, level.hidden),
-            None => (None, false),
-        };
-        let hidden =
-            above_hidden || (!self.filter.hidden.is_empty() && self.is_in(call.callsite, 1));
-        let skipped = !self.filter.skipped.is_empty() && self.is_in(call.callsite, 2);
-        let inside = match above {
-            Some(levels) => Some(levels + 1),
-            None => (self.filter.functions.is_empty() || self.is_in(call.callsite, 0)).then_some(0),
-        };
-        let caller = self.filter.callers.is_empty() || self.is_in(call.parent, 3);
-        let deep = inside.is_some_and(|levels| levels < self.filter.depth);
-        Level {
-            inside,
-            hidden,
-            shown: deep && !hidden && !skipped && caller && self.filter.time.contains(&call.time),
-            held: None,
-        }
-    }
-
-    fn push(&mut self, step: Step) {
-        match step {
-            Step::Enter(call) => {
-                let mut level = self.level(&call);
-                let entry = self.entries;
-                self.entries += 1;
-                match self.decided {
-                    Some(decided) if self.filter.minimum > 0 => level.shown &= decided.has(entry),
-                    None if self.filter.minimum > 0 && level.shown => {
-                        level.held = Some((call, entry))
-                    }
-                    _ => {}
-                }
-                if level.shown && level.held.is_none() {
-                    self.out.push_back(step);
-                }
-                self.release(call.task, call.time);
-                let stack = self.tasks.entry(call.task).or_default();
-                stack.levels.push(level);
-            }
-            Step::Function(call) => {
-                let level = self.level(&call);
-                if level.shown && self.filter.minimum == 0 {
-                    self.out.push_back(step);
-                }
-            }
-            Step::Leave(leave) if leave.entered => {
-                self.release(leave.call.task, leave.time);
-                let level = self.tasks.entry(leave.call.task).or_default().pop();
-                let Some(level) = level.filter(|level| level.shown) else {
-                    return;
-                };
-                // It has both brackets or none.
-                if let Some((call, entry)) = level.held {
-                    if leave.duration < self.filter.minimum {
-                        return;
-                    }
-                    if let Some(long) = &mut self.long {
-                        long.add(entry);
-                    }
-                    self.out.push_back(Step::Enter(call));
-                }
-                self.out.push_back(step);
-            }
-            Step::Leave(leave) => {
-                let level = self.level(&leave.call);
-                if level.shown && leave.duration >= self.filter.minimum {
-                    self.out.push_back(step);
-                }
-            }
-            Step::Abandoned(call, _) => {
-                let level = self.tasks.entry(call.task).or_default().pop();
-                if level.is_some_and(|level| level.shown && level.held.is_none()) {
-                    self.out.push_back(step);
-                }
-            }
-            Step::Switch(_, time, _) => {
-                if self.filter.time.contains(&time) {
-                    self.out.push_back(step);
-                }
-            }
-            Step::Missing(..) | Step::Other(_) => self.out.push_back(step),
-        }
-    }
-
-    /// Whether a call that is open was shown.
-    fn shows(&self, call: &Call) -> bool {
-        let stack = self.tasks.get(&call.task);
-        let level = stack.and_then(|stack| stack.levels.get(call.depth as usize));
-        level.is_some_and(|level| level.shown && level.held.is_none())
-    }
-
-    /// Calls that have been open for long enough by this time, from the outside in.
-    fn release(&mut self, task: Task, now: u64) {
-        if self.filter.minimum == 0 {
-            return;
-        }
-        let stack = self.tasks.entry(task).or_default();
-        for level in &mut stack.levels[stack.released..] {
-            if let Some((call, entry)) = level.held {
-                if now.saturating_sub(call.time) < self.filter.minimum {
-                    break;
-                }
-                level.held = None;
-                if let Some(long) = &mut self.long {
-                    long.add(entry);
-                }
-                self.out.push_back(Step::Enter(call));
-            }
-            stack.released += 1;
-        }
     }
 }

@@ -7,6 +7,7 @@ use aarch64_ftrace::trace::{
 };
 
 use super::locations::Locations;
+use super::replay::seconds;
 use super::stream::u64_at;
 use super::symbols::{Naming, SymbolError, Symbols};
 use crate::elf::Kernel;
@@ -119,9 +120,8 @@ fn lines(
     }
     for bytes in events {
         let event = Event::from_bytes(*bytes);
-        let time = symbols.nanoseconds(event.time());
-        let (seconds, fraction) = (time / 1_000_000_000, time % 1_000_000_000);
-        write!(out, "[ core {core} {seconds}.{fraction:09} ] ")?;
+        let time = seconds(symbols.nanoseconds(event.time()));
+        write!(out, "[ core {core} {time} ] ")?;
         let name = symbols.shown(event.callsite_low());
         match event.kind() {
             Some(Type::Function) => {

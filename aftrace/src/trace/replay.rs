@@ -15,9 +15,12 @@ use aarch64_ftrace::trace::{Type, trigger_name};
 pub struct Style {
     /// Only this many of the last lines.
     pub tail: Option<usize>,
-    /// The time of each line, in seconds since the first event of the trace.
+    /// The time of each line, in seconds of the kernel's clock.
     pub timestamps: bool,
 }
+
+/// Characters of a time, with the blank behind it.
+const TIME: usize = 17;
 
 /// A duration as people write it: three digits behind the point, the unit that leaves at most three before it.
 #[must_use]
@@ -38,6 +41,13 @@ pub fn duration(nanoseconds: u64) -> String {
         nanoseconds / unit,
         nanoseconds % unit * 1_000 / unit
     )
+}
+
+/// A time of the kernel's clock in seconds, to the nanosecond.
+#[must_use]
+pub fn seconds(nanoseconds: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    format!("{}.{:09}", nanoseconds / SECOND, nanoseconds % SECOND)
 }
 
 /// A path with each outermost list of generic arguments as `<...>`. What stands in `<T as Trait>` is no such list.
@@ -80,7 +90,6 @@ struct Printer<'a, W> {
     symbols: &'a Symbols,
     trace: &'a Trace,
     style: &'a Style,
-    first: Option<u64>,
     last: VecDeque<String>,
 }
 
@@ -100,13 +109,11 @@ pub fn replay(
         symbols,
         trace,
         style,
-        first: None,
         last: VecDeque::new(),
     };
-    let time = if style.timestamps {
-        "       TIME  "
-    } else {
-        ""
+    let time = match style.timestamps {
+        true => format!("{:>1$}", "TIME", TIME - 1),
+        false => String::new(),
     };
     writeln!(
         printer.out,
@@ -266,15 +273,10 @@ impl<W: Write> Printer<'_, W> {
         let duration = ticks.map_or_else(String::new, |ticks| {
             duration(self.symbols.nanoseconds(ticks))
         });
-        let first = *self.first.get_or_insert(call.time);
         let time = match self.style.timestamps {
             true => {
-                let since = self.symbols.nanoseconds(call.time.saturating_sub(first));
-                format!(
-                    "{:>4}.{:06} ",
-                    since / 1_000_000_000,
-                    since % 1_000_000_000 / 1_000
-                )
+                let time = seconds(self.symbols.nanoseconds(call.time));
+                format!("{time:>0$} ", TIME - 1)
             }
             false => String::new(),
         };
@@ -286,10 +288,9 @@ impl<W: Write> Printer<'_, W> {
     }
 
     fn note(&mut self, core: u16, text: &str) -> io::Result<()> {
-        let time = if self.style.timestamps {
-            " ".repeat(12)
-        } else {
-            String::new()
+        let time = match self.style.timestamps {
+            true => " ".repeat(TIME),
+            false => String::new(),
         };
         self.line(format!(
             "{time}{:>10} [{core:>3}] {:<12} | /* {text} */",

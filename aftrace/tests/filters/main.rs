@@ -3,7 +3,9 @@
 mod choices;
 #[path = "../kernel/mod.rs"]
 mod kernel;
+mod left_out;
 mod tasks;
+mod unfinished;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -170,12 +172,7 @@ fn function_of(low: u32) -> usize {
     function.expect("one of ours")
 }
 
-fn shown(
-    trace: &Trace,
-    symbols: &Symbols,
-    filter: &Filter,
-    fold: bool,
-) -> (Vec<Seen>, Vec<Left>) {
+fn shown(trace: &Trace, symbols: &Symbols, filter: &Filter, fold: bool) -> (Vec<Seen>, Vec<Left>) {
     let mut seen = Vec::new();
     let mut open = Vec::new();
     let unfinished = filter.play(trace, symbols, fold, |shown| {
@@ -211,20 +208,6 @@ fn shown(
     let left = open.iter();
     let left = left.map(|call| (call.core, call.time, function_of(call.callsite)));
     (seen, left.collect())
-}
-
-/// The EXITs alone of calls that took at least this long, and what each of them spent outside of the others.
-fn long_ones(core: u16, calls: &[Made], minimum: u64, out: &mut Vec<Event>, seen: &mut Vec<Seen>) {
-    let long = |call: &Made| Some(call.end - call.start).filter(|ticks| *ticks >= minimum);
-    for call in calls {
-        long_ones(core, &call.callees, minimum, out, seen);
-        if let Some(ticks) = long(call) {
-            let called: u64 = call.callees.iter().filter_map(long).sum();
-            seen.push((core, call.function, call.start, ticks, ticks - called));
-            let at = callsite(call.function);
-            out.push(event(Type::Exit, call.end, at, ticks as u32));
-        }
-    }
 }
 
 /// Calls, total, self, least, most.
@@ -389,57 +372,5 @@ proptest! {
             whole.write_difference(&symbols, (&part, &symbols), &[key], &mut out).expect("memory");
             differences(&String::from_utf8(out).expect("text"), key, &all, &sums(&expected))?;
         }
-    }
-    #[test]
-    fn calls_whose_entry_is_left_out_have_the_own_time_that_a_recursion_finds(
-        words in prop::collection::vec(prop::collection::vec((0..20_u64, 0..11_usize), 0..60), 2),
-        batch in 1..40_usize,
-        minimum in 0..120_u64,
-    ) {
-        let (mut cores, mut expected) = ([vec![], vec![]], vec![]);
-        for ((core, words), out) in (0..).zip(&words).zip(&mut cores) {
-            long_ones(core, &made(core, words, false), minimum, out, &mut expected);
-        }
-        expected.sort_unstable();
-        let trace = opened(&file(&cores, batch));
-        let symbols = Symbols::of_trace(&trace);
-        let (seen, _) = shown(&trace, &symbols, &Filter::default(), true);
-        prop_assert_eq!(&seen, &expected);
-        // One that took just as long is shown.
-        let minimum = expected.first().map_or(0, |call| call.3);
-        let filter = Filter { minimum, ..Filter::default() };
-        expected.retain(|call| call.3 >= minimum);
-        prop_assert_eq!(shown(&trace, &symbols, &filter, true), (expected, vec![]));
-    }
-    /// Those that have not returned are left where the filter would show them, in each text.
-    #[test]
-    fn what_has_not_returned_is_what_a_recursion_finds(
-        words in prop::collection::vec(prop::collection::vec((0..20_u64, 0..9_usize), 0..40), 2),
-        batch in 1..40_usize,
-        filter in filters(),
-    ) {
-        let calls = [made(0, &words[0], true), made(1, &words[1], true)];
-        let trace = opened(&file(&calls.each_ref().map(|calls| all_events(calls)), batch));
-        let symbols = Symbols::of_trace(&trace);
-        let expected = found(&filter, &calls);
-        for fold in [true, false] {
-            prop_assert_eq!(&shown(&trace, &symbols, &filter, fold), &expected);
-        }
-        let left = expected.1.iter().map(|&(core, _, function)| (core, FUNCTIONS[function].to_owned()));
-        let left: Vec<_> = left.collect();
-        let text = lines(&trace, &symbols, &filter, None);
-        let listed = text.iter().filter_map(|line| {
-            let (core, name) = line.strip_prefix("# [")?.split_once(']')?;
-            Some((core.trim().parse().expect("a core"), name.trim().to_owned()))
-        });
-        prop_assert_eq!(&listed.collect::<Vec<_>>(), &left, "{}", text.join("\n"));
-        let mut counts = BTreeMap::new();
-        for (_, name) in left {
-            *counts.entry(name).or_insert(0) += 1;
-        }
-        let report = Report::new(&trace, &symbols, &filter).expect("a file");
-        let rows = report.rows.into_iter().filter(|(_, row)| row.unfinished > 0);
-        let rows = rows.map(|(name, row)| (name, row.unfinished));
-        prop_assert_eq!(rows.collect::<BTreeMap<_, _>>(), counts);
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn lost(
     let mut latest = FxHashMap::<u16, u64>::default();
     filter.play_decided(trace, symbols, decided, |step| {
         steps += 1;
-        let Some((core, time)) = place(&step) else {
+        let Some((core, time)) = step.place() else {
             return Ok(());
         };
         match step {
@@ -157,17 +157,4 @@ pub(super) fn lost(
 /// Whether this step stands behind a gap: the first one of a core, and each loss after that.
 pub(super) const fn is_gap(first: bool, step: &Step) -> bool {
     first || matches!(step, Step::Missing(..))
-}
-
-/// The core and the time at which a step stands in the trace.
-pub(super) fn place(step: &Step) -> Option<(u16, Option<u64>)> {
-    match step {
-        Step::Enter(call) | Step::Function(call) => Some((call.core, Some(call.time))),
-        Step::Leave(leave) => Some((leave.core, Some(leave.time))),
-        Step::Switch(core, time, _) => Some((*core, Some(*time))),
-        Step::Missing(core, _, before) => Some((*core, Some(*before))),
-        Step::Other(item) => Some((item.core, None)),
-        // It stands before the step that it is known by.
-        Step::Abandoned(..) => None,
-    }
 }
