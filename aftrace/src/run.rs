@@ -5,14 +5,18 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::trace::uart::{Demultiplexer, Output};
 
-/// QEMU ends itself on the terminal's Ctrl-C; one that does not is ended after this.
-const GRACE: Duration = Duration::from_secs(2);
+/// QEMU ends itself when it is asked to; one that does not is ended after this.
+const GRACE: Duration = Duration::from_secs(5);
+/// Between two looks whether it has ended.
+const PAUSE: Duration = Duration::from_millis(20);
 /// While it says nothing, so often is looked whether it has ended: a process that it has started may hold its console open.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
@@ -94,9 +98,15 @@ impl Machine {
             }
         }
         if result.is_err() {
-            held(&self.child).kill().ok();
+            self.stop().end();
         }
-        let status = held(&self.child).wait()?;
+        // Not in one wait: who ends it from elsewhere must come to it. It may have closed its console, and go on.
+        let status = loop {
+            match held(&self.child).try_wait()? {
+                Some(status) => break status,
+                None => thread::sleep(PAUSE),
+            }
+        };
         result.map(|()| status)
     }
 
@@ -123,21 +133,28 @@ impl Machine {
 }
 
 impl Stop {
-    /// Lets QEMU end itself, as it does on Ctrl-C, and ends it where it does not.
-    pub fn interrupt(&self) {
+    /// Asks QEMU to end itself, and ends it where it does not. Who is ended by force leaves the terminal as it has set it, without echo.
+    pub fn end(&self) {
         let start = Instant::now();
+        if let Ok(child) = self.running() {
+            kill_process(Pid::from_child(&child), Signal::TERM).ok();
+        }
         while start.elapsed() < GRACE {
-            if !matches!(held(&self.0).try_wait(), Ok(None)) {
+            if self.running().is_err() {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(PAUSE);
         }
-        self.kill();
+        held(&self.0).kill().ok();
     }
 
-    /// Ends it.
-    pub fn kill(&self) {
-        held(&self.0).kill().ok();
+    /// While this is held, its number is no other process's.
+    fn running(&self) -> Result<MutexGuard<'_, Child>, ()> {
+        let mut child = held(&self.0);
+        match child.try_wait() {
+            Ok(None) => Ok(child),
+            _ => Err(()),
+        }
     }
 }
 

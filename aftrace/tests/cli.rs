@@ -237,3 +237,78 @@ fn run_ends_with_qemu_whoever_else_holds_its_console() {
     }
     assert!(!waited.exists());
 }
+
+/// In QEMU's place, a script that notes when it is asked to end: QEMU puts the terminal back then, which one that is killed does not.
+#[test]
+fn qemu_is_asked_to_end_before_it_is_ended() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|_| {});
+    let [qemu, asked, trace] = ["qemu", "asked", "trace"].map(|name| directory.0.path().join(name));
+    let trace = trace.display().to_string();
+    let record = [
+        "record",
+        "--bootargs",
+        "--function",
+        "*",
+        "-o",
+        &trace,
+        "--time",
+        "1",
+    ];
+    let run = ["run"];
+    // What it does when it is ready; whether its reader goes, or a signal comes, or its time is over; the exit code.
+    let ways: [(&[&str], &str, Ending, i32); 4] = [
+        (&run, "", Ending::Signal, 130),
+        (&run, "exec > /dev/null", Ending::Signal, 130),
+        (
+            &run,
+            "while :; do echo more; sleep 0.05; done",
+            Ending::Reader,
+            0,
+        ),
+        (&record, "", Ending::Time, 2),
+    ];
+    for (verb, then, ending, wanted) in ways {
+        let script = format!(
+            "#!/bin/sh\ntrap 'touch {asked:?}; exit 0' TERM\necho ready\n{then}\nwhile :; do sleep 0.1; done\n"
+        );
+        fs::write(&qemu, script).unwrap();
+        fs::set_permissions(&qemu, Permissions::from_mode(0o755)).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_aftrace"))
+            .args(verb)
+            .arg("--qemu")
+            .args([&qemu, &kernel])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        match ending {
+            Ending::Signal => {
+                let number = child.id().to_string();
+                let sent = Command::new("kill").args(["-TERM", &number]).status();
+                assert!(sent.unwrap().success());
+            }
+            Ending::Reader => drop(out),
+            Ending::Time => {}
+        }
+        assert_eq!(
+            child.wait().unwrap().code(),
+            Some(wanted),
+            "{verb:?} {then}"
+        );
+        assert!(asked.exists(), "{verb:?} {then}");
+        fs::remove_file(&asked).unwrap();
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Signal,
+    Reader,
+    Time,
+}

@@ -88,7 +88,7 @@ pub fn boot(
         format!("{qemu}: {error}: install qemu-system-arm, or name it with --qemu")
     })?;
     let stop = machine.stop();
-    thread::spawn(move || signals.forever().for_each(|_| stop.interrupt()));
+    thread::spawn(move || signals.forever().for_each(|_| stop.end()));
     let over = Arc::new(AtomicBool::new(false));
     if let Some(limit) = limit {
         let (stop, over) = (machine.stop(), Arc::clone(&over));
@@ -96,7 +96,7 @@ pub fn boot(
             thread::sleep(limit);
             note!("aftrace: {} s are over, QEMU is ended", limit.as_secs());
             over.store(true, Ordering::Release);
-            stop.kill();
+            stop.end();
         });
     }
     let stdout = io::stdout().lock();

@@ -178,7 +178,7 @@ pub const CHOICES: [Row; 17] = [
     ),
     (
         &["replay", "few.aft", "-r", "100~"],
-        &["time-range leaves out all of 0.000160~0.000"],
+        &["time-range leaves out all of 0.000160000~0.000160144"],
     ),
     (
         &["report", "x.aft", "--core", "7"],
