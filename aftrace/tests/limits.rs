@@ -13,7 +13,6 @@ use aftrace::trace::dump::folded;
 use aftrace::trace::file::{NAMED_MAX, SYMBOLS_MAX, TASKS_MAX, Trace};
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
-use aftrace::trace::replay;
 use aftrace::trace::symbols::Symbols;
 use kernel::{callsite, event, header};
 
@@ -334,24 +333,6 @@ fn the_lines_of_a_deep_recursion_are_bounded_and_lose_no_time() {
     let value = |line: &String| line.rsplit(' ').next()?.parse::<u64>().ok();
     let sum: u64 = lines.iter().filter_map(value).sum();
     assert_eq!(sum, symbols.nanoseconds(2 * DEEP - 1));
-}
-
-/// What has not returned is a line for each call: indented like that, these would be four gigabytes.
-#[test]
-fn the_lines_of_calls_that_have_not_returned_are_bounded() {
-    const DEEP: u64 = 1 << 16;
-    let down = (1..=DEEP).map(|time| (Type::Entry, time, 0));
-    let trace = trace(&[(0, 0, down.collect())]);
-    let (symbols, mut out) = (Symbols::of_trace(&trace), Vec::new());
-    let style = replay::Style {
-        tail: Some(0),
-        ..replay::Style::default()
-    };
-    replay::replay(&trace, &symbols, &Filter::default(), &style, &mut out).expect("memory");
-    let text = String::from_utf8(out).expect("text");
-    let left: Vec<_> = text.lines().filter(|line| line.contains("# [")).collect();
-    assert_eq!(left.len() as u64, DEEP);
-    assert!(left.iter().all(|line| line.len() < 300));
 }
 
 #[test]

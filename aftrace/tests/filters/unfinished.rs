@@ -2,13 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use aarch64_ftrace::trace::Type;
+use aftrace::trace::filter::Filter;
 use aftrace::trace::report::Report;
 use aftrace::trace::symbols::Symbols;
 use proptest::prelude::*;
 
 use super::choices::filters;
-use super::kernel::{FUNCTIONS, file, opened};
+use super::kernel::{FUNCTIONS, callsite, event, file, opened};
 use super::{all_events, found, lines, made, shown};
+
+/// A line for each call: indented like that, these would be four gigabytes.
+#[test]
+fn the_lines_of_a_deep_recursion_are_bounded() {
+    const DEEP: u64 = 1 << 16;
+    let down = (1..=DEEP).map(|time| event(Type::Entry, time, callsite(0), 0));
+    let trace = opened(&file(&[down.collect()], 4096));
+    let text = lines(
+        &trace,
+        &Symbols::of_trace(&trace),
+        &Filter::default(),
+        Some(0),
+    );
+    let left: Vec<_> = text.iter().filter(|line| line.contains("# [")).collect();
+    assert_eq!(left.len() as u64, DEEP);
+    assert!(left.iter().all(|line| line.len() < 300));
+}
 
 proptest! {
     /// Those that have not returned are left where the filter would show them, in each text.
