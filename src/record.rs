@@ -13,6 +13,7 @@ mod stream;
 mod sums;
 mod survivor;
 mod switch;
+pub(crate) mod task_names;
 mod tasks;
 mod trigger;
 

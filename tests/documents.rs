@@ -45,7 +45,7 @@ mod recording {
     static MEMORY: RecordMemory<{ 4096 + 4 * 65536 }> = RecordMemory::new();
 
     fn record() -> Result<(), Box<dyn std::error::Error>> { // not shown
-        let sizes = Sizes { cores: 4, ring_bytes: 65536, mode: Mode::Overwrite, spare: false };
+        let sizes = Sizes { cores: 4, ring_bytes: 65536, mode: Mode::Overwrite, spare: false, task_names: 16 };
         RECORDER.install(MEMORY.take().unwrap(), sizes)?;
         FTRACE.register(RECORDER.ops()?, &Filter::new(&["sched::*"]))?;
         // ... later, while it goes on

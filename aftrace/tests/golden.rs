@@ -57,7 +57,7 @@ fn header() -> Header {
         build_id_len: 20,
         made: 1000,
         boots: 1,
-        flags: 0,
+        ..Header::default()
     }
 }
 

@@ -164,7 +164,7 @@ fn extracted(bytes: u64, fields: &[(usize, usize, u64)]) -> Vec<(Option<String>,
         let header: Header = region.header.expect("a header");
         let mut out = FrameWriter::new(io::sink());
         let rings = ram::extract(&mut image, region.offset, &header, 0, &[], &mut out);
-        let rings = rings.expect("memory is read").into_iter();
+        let rings = rings.expect("memory is read").rings.into_iter();
         rings
             .map(|ring| (ring.refused, ring.counts.unfinished))
             .collect()

@@ -71,6 +71,39 @@ fn a_frame_of_another_build_is_said_and_what_follows_is_shown() {
 }
 
 #[test]
+fn a_task_is_shown_by_its_name_until_another_kernel_comes() {
+    let kernel = Fixture::new(&[(0x40, "open")]).build();
+    let mut lines = Lines::new(kernel, Naming::default()).expect("no lines are wanted");
+    let mut shown = |frame: Vec<u8>| {
+        let mut out = Vec::new();
+        lines.show(&frame, &mut out).expect("memory");
+        String::from_utf8(out).expect("text")
+    };
+    let runs = || {
+        let event = Event::new(Type::Task, 62_500_000, 0, 7, 0, 12).to_bytes();
+        frame(FrameKind::Events, 0, &[&events_head(0, 0), &event])
+    };
+    let name = [&7_u32.to_le_bytes()[..], &5_u16.to_le_bytes(), b"shell"].concat();
+    let name = |length| frame(FrameKind::Tasks, NO_CORE, &[&name[..length]]);
+    let (number, named) = (
+        "[ core 0 1.000000000 ] task 7",
+        "[ core 0 1.000000000 ] task 7 shell",
+    );
+    assert_eq!(shown(header(0xB1)), "");
+    assert_eq!(shown(runs()).trim_end(), number);
+    // One that is cut off names nobody.
+    assert_eq!(shown(name(10)), "");
+    assert_eq!(shown(runs()).trim_end(), number);
+    assert_eq!(shown(name(11)), "");
+    assert_eq!(shown(runs()).trim_end(), named);
+    assert_eq!(shown(header(0xB1)), "");
+    assert_eq!(shown(runs()).trim_end(), named);
+    shown(header(0xB2));
+    assert_eq!(shown(runs()).trim_end(), number);
+    assert_eq!(lines.passed_over, 1);
+}
+
+#[test]
 fn a_file_that_is_no_kernel_is_an_error() {
     let mut lines = Lines::new(b"no kernel".to_vec(), Naming::default()).expect("not looked at");
     let error = lines

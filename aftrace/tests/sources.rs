@@ -174,7 +174,7 @@ fn times(image: Vec<u8>) -> (Vec<u64>, Vec<ram::Ring>, u64) {
         std::iter::from_fn(|| events.next().unwrap().map(|item| item.event.time())).collect();
     (
         times,
-        rings,
+        rings.rings,
         trace.cores.values().map(|core| core.missing).sum(),
     )
 }
@@ -211,7 +211,9 @@ fn every_loss_stands_before_an_event_or_at_the_end() {
     let mut bytes = Vec::new();
     let mut out = FrameWriter::new(&mut bytes);
     let header = region.header.unwrap();
-    let rings = ram::extract(&mut image, 0, &header, 0, &[], &mut out).unwrap();
+    let rings = ram::extract(&mut image, 0, &header, 0, &[], &mut out)
+        .unwrap()
+        .rings;
     let mut heads = Vec::new();
     let mut reader = Reader::new(&bytes[..]);
     while let Some(Piece::Frame(frame)) = reader.next().unwrap() {

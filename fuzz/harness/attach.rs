@@ -116,5 +116,6 @@ fn extract(
     header: &aarch64_ftrace::trace::Header,
     trace: &mut Vec<u8>,
 ) -> io::Result<Vec<Ring>> {
-    ram::extract(memory, at, header, 0, &[], &mut FrameWriter::new(trace))
+    let found = ram::extract(memory, at, header, 0, &[], &mut FrameWriter::new(trace))?;
+    Ok(found.rings)
 }

@@ -197,13 +197,14 @@ pub fn ram(data: &[u8]) -> bool {
         let Ok(header) = &region.header else { continue };
         let mut trace = Vec::new();
         let mut out = FrameWriter::new(&mut trace);
-        let rings = ram::extract(&mut image, region.offset, header, 0, &[], &mut out)
+        let found = ram::extract(&mut image, region.offset, header, 0, &[], &mut out)
             .expect("reading and writing memory does not fail");
         let (frames, damage) = pieces(&trace);
         assert!(frames >= 2 && damage == 0, "{damage} bytes are no frame");
         let trace = opened(&trace).expect("a trace");
-        let events: u64 = rings.iter().map(|ring| ring.events).sum();
+        let events: u64 = found.rings.iter().map(|ring| ring.events).sum();
         assert!(!trace.is_damaged() && trace.events() == events);
+        assert!(trace.tasks.len() <= found.names, "a name out of nothing");
         any = true;
     }
     any

@@ -1,17 +1,20 @@
 //! Puts checksums right, so that hostile fields behind them are reached too.
 
 use aarch64_ftrace::trace::{
-    CONTROL_BYTES, FRAME_HEAD_BYTES, Frame, HEADER_BYTES, control_crc, crc32, crc32_of,
+    CONTROL_BYTES, FRAME_HEAD_BYTES, Frame, HEADER_BYTES, TASK_ENTRY_BYTES, control_crc, crc32,
+    crc32_of,
 };
 
 const CRC_BYTES: usize = size_of::<u32>();
 /// Offsets in a region's header of the first control block and of their number.
 const CONTROLS: usize = 88;
 const RINGS: usize = 96;
+/// Offsets in a region's header of the table of the tasks' names, of the number of its entries, and of an entry's bytes.
+const NAMES: [usize; 3] = [160, 164, 168];
 /// Offsets in a frame's head.
 const FRAME_LENGTH: usize = 8;
 const FRAME_CRC: usize = 16;
-/// Control blocks that are repaired: a hostile number of them must not decide how long an input takes.
+/// Control blocks and names that are repaired: a hostile number of them must not decide how long an input takes.
 const RINGS_MAX: usize = 64;
 
 fn word(bytes: &[u8], at: usize) -> Option<usize> {
@@ -36,6 +39,15 @@ pub fn region(bytes: &mut [u8]) {
     {
         let crc = control_crc(control).to_le_bytes();
         control[CONTROL_BYTES - CRC_BYTES..].copy_from_slice(&crc);
+    }
+    let [Some(first), Some(count), Some(stride)] = NAMES.map(|at| word(bytes, at)) else {
+        return;
+    };
+    let names = bytes.get_mut(first..).unwrap_or_default();
+    let entries = names.chunks_mut(stride.max(1)).take(count.min(RINGS_MAX));
+    for entry in entries.filter_map(|entry| entry.first_chunk_mut::<TASK_ENTRY_BYTES>()) {
+        let (body, crc) = entry.split_at_mut(TASK_ENTRY_BYTES - CRC_BYTES);
+        crc.copy_from_slice(&crc32(body).to_le_bytes());
     }
 }
 

@@ -15,6 +15,7 @@ use super::fixture::{Fixture, TEXT, lines};
 
 /// Written by the recorders' own tests: a region, the trace that it makes, the same on a serial line.
 const REGION: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.region");
+const NAMED_REGION: &[u8] = include_bytes!("../../aftrace/tests/golden/task_names.region");
 const FILE: &[u8] = include_bytes!("../../aftrace/tests/golden/two_cores.aft");
 const ARGUMENTS: &[u8] = include_bytes!("../../aftrace/tests/golden/arguments.aft");
 const ADDED: &[u8] = include_bytes!("../../aftrace/tests/golden/added.aft");
@@ -104,7 +105,15 @@ pub fn headers() -> Vec<Vec<u8>> {
         text_bytes: 1 << 16,
         ..header
     };
-    [header, at_the_end].map(|h| h.to_bytes().to_vec()).to_vec()
+    let named = Header {
+        task_names: 2048,
+        task_name_count: 32,
+        task_name_stride: 64,
+        ..header
+    };
+    [header, at_the_end, named]
+        .map(|h| h.to_bytes().to_vec())
+        .to_vec()
 }
 
 /// Instruction words.
@@ -121,16 +130,16 @@ pub fn words() -> Vec<Vec<u8>> {
     words.map(|w| w.to_le_bytes().to_vec()).to_vec()
 }
 
-/// Regions, with an event that was never finished.
+/// Regions, one with names of tasks, with an event that was never finished.
 pub fn regions() -> Vec<Vec<u8>> {
-    vec![REGION.to_vec()]
+    vec![REGION.to_vec(), NAMED_REGION.to_vec()]
 }
 
 /// Memory images, one with the region behind other things.
 pub fn images() -> Vec<Vec<u8>> {
     let mut behind = vec![0xA5; 4096];
     behind.extend(REGION);
-    vec![REGION.to_vec(), behind]
+    vec![REGION.to_vec(), behind, NAMED_REGION.to_vec()]
 }
 
 /// Trace files: the recorders', one with every kind of event and of frame, one with arguments and results.

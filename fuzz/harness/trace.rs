@@ -2,7 +2,7 @@
 
 use aarch64_ftrace::trace::{
     CobsEncoder, FRAME_HEAD_BYTES, Frame, FrameError, FrameKind, PAYLOAD_BYTES_MAX, Region,
-    cobs_decode, frame_head,
+    TASK_NAME_BYTES, TaskEntry, TaskName, cobs_decode, frame_head,
 };
 
 use super::repair;
@@ -19,6 +19,14 @@ fn rings(bytes: &[u8]) -> bool {
         return false;
     };
     assert!(region.header().region_bytes <= bytes.len() as u64);
+    let names = region.task_names();
+    assert!(names.size_hint().1 <= Some(region.header().task_name_count as usize));
+    for name in names.filter_map(TaskEntry::name) {
+        assert!(!name.name().is_empty() && name.name().len() <= TASK_NAME_BYTES);
+        let again = TaskEntry::from_bytes(&TaskName::new(name.id, name.name()).to_bytes(2));
+        let again = again.name().expect("what was written is read");
+        assert_eq!((again.id, again.name()), (name.id, name.name()));
+    }
     for ring in region.rings() {
         let counts = ring.counts();
         let (mut whole, mut unfinished) = (0, 0);

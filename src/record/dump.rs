@@ -5,7 +5,7 @@ use super::memory::Region;
 use super::{Item, Recorder};
 use crate::introspect::Symbol;
 use crate::ring::Counts;
-use crate::trace::{DATA_RETURN_ADDRESS, Event, Header, RegionError, Type, trigger_name};
+use crate::trace::{DATA_RETURN_ADDRESS, Event, Header, RegionError, TaskName, Type, trigger_name};
 use core::fmt::{self, Write};
 use core::ops::Range;
 
@@ -73,6 +73,9 @@ pub(super) trait Recording {
     /// The newest items of a core, oldest first.
     fn newest(&self, core: usize, count: usize) -> Option<impl Iterator<Item = Item>>;
 
+    /// The name of a task.
+    fn task(&self, id: u32) -> Option<TaskName>;
+
     /// The function of this kernel in which an address of the recording's text lies.
     fn symbol(&self, address: u64) -> Option<Symbol>;
 }
@@ -95,6 +98,10 @@ impl Recording for Running {
 
     fn newest(&self, core: usize, count: usize) -> Option<impl Iterator<Item = Item>> {
         Some(self.0.read(core).ok()?.last(count as u64))
+    }
+
+    fn task(&self, id: u32) -> Option<TaskName> {
+        self.0.task_name(id)
     }
 
     fn symbol(&self, address: u64) -> Option<Symbol> {
@@ -191,7 +198,10 @@ impl<R: Recording> Printer<'_, R> {
                 writeln!(out, "{} entered <- {}", place(site).name(), place(upper))
             }
             Some(Type::Exit) => writeln!(out, "{} left after {upper} ticks", place(site).name()),
-            Some(Type::Task) => writeln!(out, "task {upper}"),
+            Some(Type::Task) => match self.0.task(upper) {
+                Some(name) => writeln!(out, "task {upper} {name}"),
+                None => writeln!(out, "task {upper}"),
+            },
             Some(Type::Stack) => writeln!(out, "{} with a stack of {upper}", place(site).name()),
             Some(Type::Trigger) => {
                 let action = trigger_name(upper);

@@ -4,7 +4,7 @@
 use super::memory::CORES_MAX;
 use crate::error::Error;
 use crate::graph::{ARGUMENTS_MAX, DEPTH_MAX};
-use crate::trace::{REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN, TEXT_BYTES_MAX};
+use crate::trace::{REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN, TASK_NAMES_MAX, TEXT_BYTES_MAX};
 use core::fmt;
 
 /// Why a recorder did not do what it was asked for. Nothing is changed then.
@@ -57,6 +57,13 @@ pub enum RecordError {
     Depth(u32),
     /// Arguments of calls that leave no ENTRY, because short ones are to leave no event.
     ArgumentsOfLongCalls(u8),
+    /// More names of tasks than a table can have.
+    TaskNames(usize),
+    /// All names that there is room for are taken.
+    TooManyTaskNames {
+        /// There is room for.
+        most: usize,
+    },
     /// The region has no ring for this core.
     NoSuchCore {
         /// Asked for.
@@ -89,6 +96,13 @@ impl fmt::Display for RecordError {
             Self::TextTooLarge { bytes } => write!(
                 f,
                 "the text has {bytes} bytes; events tell {TEXT_BYTES_MAX} apart"
+            ),
+            Self::TaskNames(names) => {
+                write!(f, "{names} names of tasks: give at most {TASK_NAMES_MAX}")
+            }
+            Self::TooManyTaskNames { most } => write!(
+                f,
+                "{most} tasks have names already: give Sizes::task_names more, or a task that has ended an empty name"
             ),
             Self::TooManyTriggers => write!(
                 f,

@@ -1,11 +1,12 @@
 //! A region: how the kernel's memory is cut into header, control blocks and rings.
 
 use super::error::RecordError;
+use super::task_names::{Entry, TaskNames};
 use crate::ring::{Control, Mode, Role};
 use crate::storage::Storage;
 use crate::trace::{
     CONTROL_BYTES, HEADER_BYTES, Header, NO_CORE, REGION_ALIGN, RING_BYTES_MAX, RING_BYTES_MIN,
-    RegionError, TEXT_BYTES_MAX,
+    RegionError, TASK_ENTRY_BYTES, TASK_NAMES_MAX, TEXT_BYTES_MAX,
 };
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -25,6 +26,8 @@ pub struct Sizes {
     pub mode: Mode,
     /// A second ring for each core, for [`Recorder::snapshot`](super::Recorder::snapshot): twice the memory.
     pub spare: bool,
+    /// Tasks that can have names at a time ([`Recorder::name_task`](super::Recorder::name_task)): 64 bytes each.
+    pub task_names: usize,
 }
 
 impl Sizes {
@@ -44,8 +47,13 @@ impl Sizes {
 
     /// Where the first ring's data begins.
     const fn data_offset(&self) -> u64 {
-        let blocks = HEADER_BYTES + self.rings() * CONTROL_BYTES;
-        blocks.next_multiple_of(REGION_ALIGN) as u64
+        let names = self.task_names * TASK_ENTRY_BYTES;
+        (self.names_offset() + names).next_multiple_of(REGION_ALIGN) as u64
+    }
+
+    /// Where the table of the tasks' names begins.
+    const fn names_offset(&self) -> usize {
+        HEADER_BYTES + self.rings() * CONTROL_BYTES
     }
 
     const fn check(&self) -> Result<(), RecordError> {
@@ -57,6 +65,9 @@ impl Sizes {
             || self.ring_bytes > RING_BYTES_MAX
         {
             return Err(RecordError::RingBytes(self.ring_bytes));
+        }
+        if self.task_names > TASK_NAMES_MAX as usize {
+            return Err(RecordError::TaskNames(self.task_names));
         }
         Ok(())
     }
@@ -90,6 +101,7 @@ impl<const BYTES: usize> Default for RecordMemory<BYTES> {
 pub(crate) struct Region {
     header: Header,
     rings: &'static [MaybeUninit<Control>],
+    task_names: TaskNames,
     memory: Range<usize>,
 }
 
@@ -123,12 +135,26 @@ impl Region {
             controls: HEADER_BYTES as u32,
             ..header
         };
+        let header = match sizes.task_names as u32 {
+            0 => header,
+            task_name_count => Header {
+                task_names: sizes.names_offset() as u32,
+                task_name_count,
+                task_name_stride: TASK_ENTRY_BYTES as u32,
+                ..header
+            },
+        };
         // What is more than needed stays as it is.
         let memory = &mut memory[..needed as usize];
         let (head, data) = memory.split_at_mut(sizes.data_offset() as usize);
         data.fill(MaybeUninit::zeroed());
         let (first, blocks) = head.split_at_mut(HEADER_BYTES);
         blocks.fill(MaybeUninit::zeroed());
+        let (blocks, names) = blocks.split_at_mut(sizes.names_offset() - HEADER_BYTES);
+        let names = NonNull::from(names).cast::<Entry>();
+        // SAFETY: so many entries lie there, aligned as the header and control blocks before them are, all zero, which is a free
+        // entry; they are nobody else's, for ever.
+        let names = unsafe { core::slice::from_raw_parts(names.as_ptr(), sizes.task_names) };
         let blocks = NonNull::from(blocks).cast::<MaybeUninit<Control>>();
         let data = NonNull::from(data).cast();
         for ring in 0..sizes.rings() {
@@ -162,12 +188,17 @@ impl Region {
         Ok(Self {
             header,
             rings,
+            task_names: TaskNames(names),
             memory: at..at + needed as usize,
         })
     }
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+
+    pub(crate) fn task_names(&self) -> TaskNames {
+        self.task_names
     }
 
     /// Where it is.

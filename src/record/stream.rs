@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::reader::Before;
+use super::task_names::send_task_names;
 use super::{Item, Reader, RecordError, Recorder};
 use crate::arch;
 use crate::ring::{Control, Counts};
@@ -48,14 +49,14 @@ impl From<SinkError> for SendError {
 }
 
 impl Recorder {
-    /// Sends all that the rings hold now, of every core in its turn: header, events, counts, end. Writers go on meanwhile, and
+    /// Sends all that the rings hold now, of every core in its turn: header, names of tasks, events, counts, end. Writers go on meanwhile, and
     /// what they overwrite before it is sent is counted in the stream.
     ///
     /// # Errors
     /// [`SendError`]. What was sent until then is a stream without an end.
     ///
     /// # Context
-    /// Where the sink may be written to. Takes no lock and no memory but 600 bytes of stack.
+    /// Where the sink may be written to. Takes no lock and no memory but 1200 bytes of stack.
     pub fn send<S: Sink>(
         &'static self,
         stream: &mut Stream<S>,
@@ -77,6 +78,7 @@ impl Recorder {
     ) -> Result<(), SendError> {
         let header = self.header()?;
         stream.header(&header.to_bytes())?;
+        send_task_names(stream, self.installed()?.region.task_names().iter())?;
         for core in 0..header.cpus {
             let ring = ring(core as usize)?;
             let reader = Reader::new(ring);

@@ -4,11 +4,14 @@
 use super::dump::{Printer, Recording};
 use super::reader::Before;
 use super::stream::{end, send_core};
+use super::task_names::send_task_names;
 use super::{Item, Persistent, Recorder, SendError};
 use crate::introspect::Symbol;
 use crate::ring::{Counts, Role};
 use crate::sink::{Sink, Stream};
-use crate::trace::{BUILD_ID_BYTES, EndReason, Header, Region, RegionError, Ring};
+use crate::trace::{
+    BUILD_ID_BYTES, EndReason, Header, Region, RegionError, Ring, TaskEntry, TaskName,
+};
 use crate::tracer::Ftrace;
 use core::fmt;
 
@@ -104,6 +107,11 @@ impl<'a> Survivor<'a> {
             })
     }
 
+    /// The names that its kernel gave to tasks. Of two names of one task the last counts.
+    pub fn task_names(&self) -> impl Iterator<Item = TaskName> + use<'a> {
+        self.region.task_names().filter_map(TaskEntry::name)
+    }
+
     /// How many events of a core it holds, and what became of the others; `None` for a core that has no ring.
     pub fn counts(&self, core: u32) -> Option<Counts> {
         let counts = self.written(core)?.counts();
@@ -147,6 +155,7 @@ impl<'a> Survivor<'a> {
     /// As [`Recorder::send`].
     pub fn send<S: Sink>(&self, stream: &mut Stream<S>) -> Result<(), SendError> {
         stream.header(&self.header().to_bytes())?;
+        send_task_names(stream, self.task_names())?;
         for core in 0..self.header().cpus {
             if let (Some(ring), Some(counts)) = (self.written(core), self.counts(core)) {
                 let before = Before {
@@ -179,6 +188,10 @@ impl Recording for Survivor<'_> {
         let ring = self.written(core)?;
         let older = ring.held().saturating_sub(count as u64);
         Some(self.read(core).skip(older as usize))
+    }
+
+    fn task(&self, id: u32) -> Option<TaskName> {
+        self.task_names().filter(|name| name.id == id).last()
     }
 
     fn symbol(&self, address: u64) -> Option<Symbol> {

@@ -17,6 +17,7 @@ const GOOD: Sizes = Sizes {
     ring_bytes: 4096,
     mode: Mode::Overwrite,
     spare: true,
+    task_names: 0,
 };
 /// Header and control blocks in a page, then two rings for each core.
 const BYTES: u64 = 5 * 4096;
@@ -53,6 +54,11 @@ fn bad_memory_is_refused_and_good_memory_taken_afterwards() {
         let expected = RecordError::RingBytes(ring_bytes);
         assert_eq!(refused(TEXT, sizes, 0, BYTES), expected);
     }
+    for task_names in [(1 << 16) + 1, usize::MAX] {
+        let sizes = Sizes { task_names, ..GOOD };
+        let expected = RecordError::TaskNames(task_names);
+        assert_eq!(refused(TEXT, sizes, 0, BYTES), expected);
+    }
     for from in [1, 16, 2048] {
         let error = refused(TEXT, GOOD, from, BYTES);
         assert!(
@@ -69,6 +75,7 @@ fn bad_memory_is_refused_and_good_memory_taken_afterwards() {
     let most = Sizes {
         cores: 0xffff,
         ring_bytes: RING_BYTES_MAX,
+        task_names: 1 << 16,
         ..GOOD
     };
     let error = refused(TEXT, most, 0, BYTES);

@@ -101,6 +101,62 @@ fn each_field_of_a_header_is_taken_up_to_its_edge_and_refused_beyond() {
     }
 }
 
+/// The table of the tasks' names lies within the region; without one nothing is said of its place.
+#[test]
+fn the_place_of_the_names_is_taken_up_to_its_edge_and_refused_beyond() {
+    let good = Header {
+        cpus: 1,
+        rings: 1,
+        region_bytes: 4 * 4096,
+        frequency: 1,
+        text_bytes: 0x1000,
+        controls: 256,
+        task_names: 384,
+        task_name_count: 2,
+        task_name_stride: 64,
+        ..Header::default()
+    };
+    assert_eq!(Header::from_bytes(&good.to_bytes()), Ok(good));
+    let cases: [Case; 12] = [
+        (160, 4 * 4096 - 128, true),
+        (160, 4 * 4096 - 64, false),
+        (160, 192, false),
+        (160, 256, true),
+        (160, 400, false),
+        (160, 0xffff_ffc0, false),
+        (164, 250, true),
+        (164, 251, false),
+        (164, 0, true),
+        (168, 0, false),
+        (168, 128, true),
+        (168, 100, false),
+    ];
+    for (at, value, taken) in cases {
+        let mut bytes = good.to_bytes();
+        put(&mut bytes, at, value, 4);
+        let crc = crc32(&bytes[..HEADER_BYTES - 4]);
+        put(&mut bytes, HEADER_BYTES - 4, crc.into(), 4);
+        let refused = Header::from_bytes(&bytes).err();
+        // More names than there is room for are told of the place.
+        let (offset, value) = if value == 251 {
+            (160, 384)
+        } else {
+            (at, value)
+        };
+        let expected = (!taken).then_some(HeaderError::Field { offset, value });
+        assert_eq!(refused, expected, "{value:#x} at {at}");
+    }
+    // As many as a table can have, and one more.
+    let mut many = good;
+    many.region_bytes = 1 << 30;
+    many.task_name_count = 1 << 16;
+    assert_eq!(Header::from_bytes(&many.to_bytes()), Ok(many));
+    many.task_name_count += 1;
+    let (offset, value) = (164, (1 << 16) + 1);
+    let refused = Header::from_bytes(&many.to_bytes());
+    assert_eq!(refused, Err(HeaderError::Field { offset, value }));
+}
+
 const RING: u64 = 8192;
 const REGION: u64 = 4096 + RING;
 

@@ -199,6 +199,26 @@ fn what_is_recorded_behind_a_pause_is_what_was_asked_for_last() {
     assert!(is_kept());
 }
 
+#[test]
+fn a_task_has_its_name_in_the_last_words() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let named = kernel.recorder.name_task(7, "shell");
+    named.expect("room");
+    for id in [7, 8] {
+        ring(&kernel, 0).write(Type::Task, 1_000_000 + u64::from(id), 0, id);
+    }
+    let tasks = [
+        "      1.000007 [000] task 7 shell",
+        "      1.000008 [000] task 8",
+    ];
+    assert_eq!(dumped(&kernel, 4)[CORES..], tasks);
+    let memory = after_a_reset(&kernel.bytes());
+    let survivor = kernel.recorder.survivor(&memory).expect("a region");
+    let mut out = String::new();
+    survivor.print(&mut out, 4).expect("a string has room");
+    assert!(out.lines().skip(1 + CORES).eq(tasks), "{out}");
+}
+
 /// More than are merged at a time.
 #[test]
 fn many_cores_are_printed_in_their_turn() {

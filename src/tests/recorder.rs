@@ -98,6 +98,7 @@ impl Kernel {
             ring_bytes: EVENTS * EVENT_BYTES,
             mode,
             spare,
+            task_names: 10,
         };
         let memory = memory(sizes.bytes().expect("sizes that can be"));
         let region = View::of(memory);

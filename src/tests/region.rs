@@ -13,6 +13,7 @@ fn sizes(cores: usize, ring_bytes: u64) -> Sizes {
         ring_bytes,
         mode: Mode::Overwrite,
         spare: false,
+        task_names: 0,
     }
 }
 

@@ -3,12 +3,16 @@
 
 use super::recorder::{Kernel, after_a_reset};
 use crate::areas;
+use crate::record::RecordError;
 use crate::ring::Mode;
 use crate::sink::{MemorySink, Sink, SinkError, Stream};
 use crate::trace::{EndReason, Event, Frame, FrameCounts, FrameKind, Type, counts_payload};
 use core::ops::Range;
 use std::vec;
 use std::vec::Vec;
+
+/// So many have room in a [`Kernel`]: more than a frame has.
+const TASK_NAMES: usize = 10;
 
 /// What the frames say: the head of each run of events (core, first, lost, events), and the COUNTS of each core.
 type Said = (Vec<(u16, u64, u64, u64)>, Vec<Vec<u8>>);
@@ -46,6 +50,54 @@ fn sent(send: impl FnOnce(&mut Stream<MemorySink<'_>>)) -> Said {
     let mut stream = Stream::file(MemorySink::new(&mut memory));
     send(&mut stream);
     said(stream.into_inner().written())
+}
+
+/// The payloads of the frames of a kind.
+fn payloads(stream: &[u8], kind: FrameKind) -> Vec<Vec<u8>> {
+    let (mut found, mut at) = (vec![], 0);
+    while at < stream.len() {
+        let (frame, bytes) = Frame::parse(&stream[at..]).expect("a frame");
+        at += bytes;
+        if frame.kind == kind as u8 {
+            found.push(frame.payload.to_vec());
+        }
+    }
+    found
+}
+
+/// By the kernel that named them, and by the next boot; a name that was given back is not.
+#[test]
+fn names_of_tasks_are_sent() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let recorder = kernel.recorder;
+    for id in 0..TASK_NAMES as u32 {
+        recorder.name_task(id, "a task").expect("room");
+    }
+    let most = TASK_NAMES;
+    let refused = recorder.name_task(99, "one too many");
+    assert_eq!(refused, Err(RecordError::TooManyTaskNames { most }));
+    recorder.name_task(3, "shell").expect("it has a name");
+    recorder.name_task(5, "").expect("it has a name");
+    let names = (0..TASK_NAMES as u32).filter(|id| *id != 5);
+    let expected: Vec<Vec<u8>> = names
+        .map(|id| {
+            let name: &[u8] = if id == 3 { b"shell" } else { b"a task" };
+            let length = (name.len() as u16).to_le_bytes();
+            [&id.to_le_bytes()[..], &length, name].concat()
+        })
+        .collect();
+    let frames = [expected[..8].concat(), expected[8..].concat()];
+    let mut memory = vec![0; 64 << 10];
+    let mut stream = Stream::file(MemorySink::new(&mut memory));
+    recorder.send(&mut stream, EndReason::Asked).expect("room");
+    let live = stream.into_inner().written().to_vec();
+    assert_eq!(payloads(&live, FrameKind::Tasks), frames);
+    let before = after_a_reset(&kernel.bytes());
+    let survivor = recorder.survivor(&before).expect("a region");
+    let mut stream = Stream::file(MemorySink::new(&mut memory));
+    survivor.send(&mut stream).expect("room");
+    let later = stream.into_inner().written().to_vec();
+    assert_eq!(payloads(&later, FrameKind::Tasks), frames);
 }
 
 /// Writes so many events by an area's recorder; two of them stay reserved.

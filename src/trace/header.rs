@@ -1,7 +1,10 @@
 //! The region's header: 256 bytes that say where everything is.
 #![forbid(unsafe_code)]
 
-use super::{CONTROL_BYTES, HEADER_BYTES, REGION_ALIGN, TEXT_BYTES_MAX, crc32};
+use super::{
+    CONTROL_BYTES, HEADER_BYTES, REGION_ALIGN, TASK_ENTRY_BYTES, TASK_NAMES_MAX, TEXT_BYTES_MAX,
+    crc32,
+};
 use core::fmt;
 
 /// Room for the build id.
@@ -10,7 +13,8 @@ pub const BUILD_ID_BYTES: usize = 32;
 const MAGIC: &[u8; 16] = b"AFTRACE-REGION\r\n";
 const BYTE_ORDER: u32 = 0x0a0b_0c0d;
 const MAJOR: u16 = 1;
-const MINOR: u16 = 0;
+/// From this minor version on there may be a table of the tasks' names. A region without one is written as 1.0.
+const MINOR_OF_TASK_NAMES: u16 = 1;
 /// Most control blocks that a reader believes in: two for each core that a frame can number.
 const RINGS_MAX: u32 = 1 << 17;
 
@@ -39,6 +43,9 @@ mod at {
     pub(super) const MADE: usize = 136;
     pub(super) const BOOTS: usize = 144;
     pub(super) const FLAGS: usize = 152;
+    pub(super) const TASK_NAMES: usize = 160;
+    pub(super) const TASK_NAME_COUNT: usize = 164;
+    pub(super) const TASK_NAME_STRIDE: usize = 168;
     pub(super) const CRC: usize = 252;
 }
 
@@ -75,6 +82,12 @@ pub struct Header {
     pub boots: u64,
     /// [`FLAG_SURVIVES`].
     pub flags: u64,
+    /// Offset of the table of the tasks' names.
+    pub task_names: u32,
+    /// Its entries; 0 where there is no table.
+    pub task_name_count: u32,
+    /// Bytes from one of them to the next.
+    pub task_name_stride: u32,
 }
 
 /// Why bytes are no header.
@@ -142,7 +155,9 @@ impl Header {
         put(0, MAGIC);
         put(at::BYTE_ORDER, &BYTE_ORDER.to_le_bytes());
         put(at::MAJOR, &MAJOR.to_le_bytes());
-        put(at::MINOR, &MINOR.to_le_bytes());
+        let has_names = self.task_name_count > 0;
+        let minor = if has_names { MINOR_OF_TASK_NAMES } else { 0 };
+        put(at::MINOR, &minor.to_le_bytes());
         put(at::HEADER, &(HEADER_BYTES as u32).to_le_bytes());
         put(at::CPUS, &self.cpus.to_le_bytes());
         put(at::REGION, &self.region_bytes.to_le_bytes());
@@ -160,6 +175,11 @@ impl Header {
         put(at::MADE, &self.made.to_le_bytes());
         put(at::BOOTS, &self.boots.to_le_bytes());
         put(at::FLAGS, &self.flags.to_le_bytes());
+        if has_names {
+            put(at::TASK_NAMES, &self.task_names.to_le_bytes());
+            put(at::TASK_NAME_COUNT, &self.task_name_count.to_le_bytes());
+            put(at::TASK_NAME_STRIDE, &self.task_name_stride.to_le_bytes());
+        }
         let crc = crc32(&bytes[..at::CRC]);
         bytes[at::CRC..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -185,6 +205,9 @@ impl Header {
         if stored != computed {
             return Err(HeaderError::Crc { stored, computed });
         }
+        // In what is older, or has no entry, these bytes mean nothing.
+        let has_names = minor >= MINOR_OF_TASK_NAMES && u32_at(bytes, at::TASK_NAME_COUNT) > 0;
+        let of_names = |at: usize| if has_names { u32_at(bytes, at) } else { 0 };
         let mut build_id = [0; BUILD_ID_BYTES];
         build_id.copy_from_slice(&bytes[at::BUILD_ID..at::BUILD_ID + BUILD_ID_BYTES]);
         let header = Self {
@@ -203,6 +226,9 @@ impl Header {
             made: u64_at(bytes, at::MADE),
             boots: u64_at(bytes, at::BOOTS),
             flags: u64_at(bytes, at::FLAGS),
+            task_names: of_names(at::TASK_NAMES),
+            task_name_count: of_names(at::TASK_NAME_COUNT),
+            task_name_stride: of_names(at::TASK_NAME_STRIDE),
         };
         header.plausible(u32_at(bytes, at::HEADER), u32_at(bytes, at::STRIDE))?;
         Ok(header)
@@ -248,7 +274,33 @@ impl Header {
             self.build_id_len as usize <= BUILD_ID_BYTES,
             at::BUILD_ID_LEN,
             self.build_id_len.into(),
-        )
+        )?;
+        self.plausible_names()
+    }
+
+    /// Without a table nothing is said of it.
+    fn plausible_names(&self) -> Result<(), HeaderError> {
+        let (from, count) = (u64::from(self.task_names), self.task_name_count);
+        let stride = self.task_name_stride;
+        let bytes = u64::from(count) * u64::from(stride);
+        let lies = from >= HEADER_BYTES as u64 && from + bytes <= self.region_bytes;
+        let aligned = |value: u32| (value as usize).is_multiple_of(TASK_ENTRY_BYTES);
+        let fields = [
+            (at::TASK_NAME_COUNT, count, count <= TASK_NAMES_MAX),
+            (at::TASK_NAME_STRIDE, stride, stride > 0 && aligned(stride)),
+            (
+                at::TASK_NAMES,
+                self.task_names,
+                aligned(self.task_names) && lies,
+            ),
+        ];
+        match fields.into_iter().find(|(.., good)| !good) {
+            Some((offset, value, _)) if count > 0 => Err(HeaderError::Field {
+                offset,
+                value: value.into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The bytes of the build id.

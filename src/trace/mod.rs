@@ -9,6 +9,7 @@ mod frame;
 mod header;
 mod region;
 mod sums;
+mod task_names;
 
 pub use cobs::{CobsEncoder, cobs_decode};
 pub use control::{Control, control_crc};
@@ -22,6 +23,7 @@ pub use region::{Region, RegionError, Ring};
 pub use sums::{
     COVERAGE_ENTRY_BYTES, PROFILE_ENTRY_BYTES, ProfileEntry, coverage_entries, profile_entries,
 };
+pub use task_names::{TASK_ENTRY_BYTES, TASK_NAME_BYTES, TASK_NAMES_MAX, TaskEntry, TaskName};
 
 /// Bytes of one event: two 64-bit words.
 pub const EVENT_BYTES: u64 = 16;

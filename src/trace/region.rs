@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::control::Control;
-use super::{CONTROL_BYTES, EVENT_BYTES, Event, FrameCounts, HEADER_BYTES, Header, HeaderError};
+use super::{
+    CONTROL_BYTES, EVENT_BYTES, Event, FrameCounts, HEADER_BYTES, Header, HeaderError, TaskEntry,
+};
 use core::fmt;
 
 /// Why bytes are no region.
@@ -101,6 +103,16 @@ impl<'a> Region<'a> {
     /// Its rings, in the order of their control blocks.
     pub fn rings(self) -> impl Iterator<Item = Ring<'a>> {
         (0..self.header.rings).map(move |ring| self.ring(ring))
+    }
+
+    /// The entries of its table of the tasks' names; none where it has no table. Of two names of one task the last counts.
+    pub fn task_names(self) -> impl Iterator<Item = TaskEntry> + use<'a> {
+        // `Header::from_bytes` has seen that all of them lie within the region.
+        let (from, count) = (self.header.task_names, self.header.task_name_count);
+        let table = self.bytes.get(from as usize..).unwrap_or_default();
+        let stride = self.header.task_name_stride.max(1) as usize;
+        let entries = table.chunks(stride).take(count as usize);
+        entries.filter_map(|entry| Some(TaskEntry::from_bytes(entry.first_chunk()?)))
     }
 
     fn control(&self, ring: u32) -> Control {

@@ -91,7 +91,7 @@ impl Wanted {
             None => Symbols::default(),
         };
         let output = &self.output;
-        let rings = whole(output, inputs, |_, out| {
+        let found = whole(output, inputs, |_, out| {
             ram::extract(
                 memory,
                 offset,
@@ -102,7 +102,7 @@ impl Wanted {
             )
         })?;
         let mut incomplete = false;
-        for ring in &rings {
+        for ring in &found.rings {
             match &ring.refused {
                 Some(why) => {
                     incomplete = true;
@@ -118,13 +118,17 @@ impl Wanted {
                 ))?,
             }
         }
-        let events: u64 = rings.iter().map(|ring| ring.events).sum();
+        let events: u64 = found.rings.iter().map(|ring| ring.events).sum();
         match events {
             0 => note!(
                 "aftrace: {}: no event in it: was recording on, and was any of the functions called?",
                 output.display()
             ),
             _ => note!("aftrace: {}: {events} events", output.display()),
+        }
+        if found.torn_names > 0 {
+            let (torn, whole) = (found.torn_names, found.names);
+            note!("aftrace: {torn} names of tasks are half written or damaged, {whole} are whole");
         }
         Ok(ExitCode::from(if incomplete { INCOMPLETE } else { 0 }))
     }

@@ -262,16 +262,7 @@ impl Trace {
                 });
             }
             FrameKind::Tasks => {
-                let mut rest = payload;
-                while !rest.is_empty() {
-                    let name = text(rest, 4)?;
-                    let task = u32_at(rest, 0);
-                    if self.tasks.len() >= TASKS_MAX && !self.tasks.contains_key(&task) {
-                        return None;
-                    }
-                    self.tasks.insert(task, in_one_line(name));
-                    rest = &rest[6 + name.len()..];
-                }
+                take_tasks(&mut self.tasks, payload)?;
             }
             FrameKind::Symbols => {
                 let mut rest = payload;
@@ -339,6 +330,21 @@ fn list<T>(into: &mut Vec<T>, what: T, unlisted: &mut u64) {
         true => into.push(what),
         false => *unlisted += 1,
     }
+}
+
+/// Takes the names of a TASKS frame to those that there are; `None` where the payload is damaged, or they are too many.
+pub(super) fn take_tasks(tasks: &mut BTreeMap<u32, String>, payload: &[u8]) -> Option<()> {
+    let mut rest = payload;
+    while !rest.is_empty() {
+        let name = text(rest, 4)?;
+        let task = u32_at(rest, 0);
+        if tasks.len() >= TASKS_MAX && !tasks.contains_key(&task) {
+            return None;
+        }
+        tasks.insert(task, in_one_line(name));
+        rest = &rest[6 + name.len()..];
+    }
+    Some(())
 }
 
 /// The text behind its length, which stands at `at`.

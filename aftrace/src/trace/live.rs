@@ -1,11 +1,13 @@
 //! Frames as lines of text, while they come: what `aftrace run` shows between the lines of the console.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use aarch64_ftrace::trace::{
     EVENT_BYTES, EVENTS_HEAD_BYTES, Event, Frame, FrameKind, HEADER_BYTES, Header, Type,
 };
 
+use super::file::take_tasks;
 use super::locations::Locations;
 use super::replay::seconds;
 use super::stream::u64_at;
@@ -17,6 +19,7 @@ pub struct Lines {
     kernel: Vec<u8>,
     naming: Naming,
     known: Option<(Header, Symbols)>,
+    tasks: BTreeMap<u32, String>,
     /// Events that were shown.
     pub events: u64,
     /// Frames that came before any header, or do not fit their kind.
@@ -36,6 +39,7 @@ impl Lines {
             kernel,
             naming,
             known: None,
+            tasks: BTreeMap::new(),
             events: 0,
             passed_over: 0,
         })
@@ -53,9 +57,15 @@ impl Lines {
         match (FrameKind::from_code(frame.kind), &self.known) {
             (Some(FrameKind::Header), _) => self.header(frame.payload, out),
             (Some(FrameKind::Events), Some((_, symbols))) => {
-                match lines(symbols, frame.core, frame.payload, out)? {
+                match lines((symbols, &self.tasks), frame.core, frame.payload, out)? {
                     Some(events) => self.events += events,
                     None => self.passed_over += 1,
+                }
+                Ok(())
+            }
+            (Some(FrameKind::Tasks), _) => {
+                if take_tasks(&mut self.tasks, frame.payload).is_none() {
+                    self.passed_over += 1;
                 }
                 Ok(())
             }
@@ -96,13 +106,14 @@ impl Lines {
             }
         };
         self.known = Some((header, symbols));
+        self.tasks.clear();
         Ok(())
     }
 }
 
 /// A line for each event, and one for those that are missing before them; how many there were.
 fn lines(
-    symbols: &Symbols,
+    (symbols, tasks): (&Symbols, &BTreeMap<u32, String>),
     core: u16,
     payload: &[u8],
     out: &mut impl Write,
@@ -134,6 +145,10 @@ fn lines(
                 let ns = symbols.nanoseconds(event.upper().into());
                 writeln!(out, "}} {name} {}.{:03} us", ns / 1000, ns % 1000)?;
             }
+            Some(Type::Task) => match tasks.get(&event.upper()) {
+                Some(name) => writeln!(out, "task {} {name}", event.upper())?,
+                None => writeln!(out, "task {}", event.upper())?,
+            },
             _ => writeln!(out, "event of type {}", event.code())?,
         }
     }

@@ -8,8 +8,8 @@ use super::file::Symbol;
 use super::stream::u64_at;
 use aarch64_ftrace::trace::{
     CONTROL_BYTES, Control, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES,
-    Header, HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, counts_payload, end_payload, events_head,
-    frame_head,
+    Header, HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, TASK_ENTRY_BYTES, TaskEntry, TaskName,
+    counts_payload, end_payload, events_head, frame_head,
 };
 
 /// Regions begin at multiples of this.
@@ -40,6 +40,17 @@ pub struct Ring {
     pub counts: FrameCounts,
     /// Why nothing was read, where nothing was.
     pub refused: Option<String>,
+}
+
+/// What was found in a region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extracted {
+    /// Its rings that were asked for, and those whose control block is damaged.
+    pub rings: Vec<Ring>,
+    /// Names of tasks.
+    pub names: usize,
+    /// Names of tasks that are half written, or damaged.
+    pub torn_names: usize,
 }
 
 /// All places of the image within these offsets at which a region's magic stands, in ascending order.
@@ -103,6 +114,28 @@ impl<W: Write> FrameWriter<W> {
         payload.iter().try_for_each(|part| self.out.write_all(part))
     }
 
+    /// Names of tasks, in as many frames as they take.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn tasks(&mut self, names: impl Iterator<Item = TaskName>) -> io::Result<()> {
+        let mut payload = Vec::new();
+        for name in names {
+            let text = name.name().as_bytes();
+            payload.extend(name.id.to_le_bytes());
+            payload.extend((text.len() as u16).to_le_bytes());
+            payload.extend(text);
+            if payload.len() > PAYLOAD_BYTES_MAX as usize / 2 {
+                self.frame(FrameKind::Tasks, NO_CORE, &[&payload])?;
+                payload.clear();
+            }
+        }
+        match payload.is_empty() {
+            true => Ok(()),
+            false => self.frame(FrameKind::Tasks, NO_CORE, &[&payload]),
+        }
+    }
+
     /// Names of functions, in as many frames as they take. A name that is longer than its length field says is cut off.
     ///
     /// # Errors
@@ -142,10 +175,17 @@ pub fn extract<W: Write>(
     role: u32,
     names: &[Symbol],
     out: &mut FrameWriter<W>,
-) -> io::Result<Vec<Ring>> {
+) -> io::Result<Extracted> {
     out.frame(FrameKind::Header, NO_CORE, &[&header.to_bytes()])?;
     out.symbols(names)?;
-    let mut rings = Vec::new();
+    let entries = task_entries(image, region, header)?;
+    out.tasks(entries.iter().filter_map(|entry| entry.name()))?;
+    let count = |what: fn(&TaskEntry) -> bool| entries.iter().filter(|entry| what(entry)).count();
+    let mut found = Extracted {
+        names: count(|entry| entry.name().is_some()),
+        torn_names: count(|entry| *entry == TaskEntry::Torn),
+        ..Extracted::default()
+    };
     let mut claimed = BTreeMap::new();
     let mut last = 0;
     for index in 0..u64::from(header.rings) {
@@ -176,14 +216,35 @@ pub fn extract<W: Write>(
             let region = (region, header);
             copy(image, region, (&control, &mut ring), &mut last, out)?;
         }
-        rings.push(ring);
+        found.rings.push(ring);
     }
     out.frame(
         FrameKind::End,
         NO_CORE,
         &[&end_payload(last, EndReason::Asked)],
     )?;
-    Ok(rings)
+    Ok(found)
+}
+
+/// The entries of the region's table of the tasks' names, as far as the image has them.
+fn task_entries(
+    image: &mut (impl Read + Seek),
+    region: u64,
+    header: &Header,
+) -> io::Result<Vec<TaskEntry>> {
+    let mut entries = Vec::new();
+    let (first, stride) = (header.task_names, u64::from(header.task_name_stride));
+    for index in 0..u64::from(header.task_name_count) {
+        let mut entry = [0; TASK_ENTRY_BYTES];
+        image.seek(SeekFrom::Start(
+            region.saturating_add(u64::from(first)) + index * stride,
+        ))?;
+        if read_full(image, &mut entry)? < entry.len() {
+            break;
+        }
+        entries.push(TaskEntry::from_bytes(&entry));
+    }
+    Ok(entries)
 }
 
 /// Takes a ring's data, if nobody has: from where to where others have it stands in `claimed`.

@@ -42,7 +42,7 @@ pub fn header(cpus: u32) -> Header {
         build_id_len: 20,
         made: 1000,
         boots: 1,
-        flags: 0,
+        ..Header::default()
     }
 }
 

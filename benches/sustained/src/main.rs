@@ -80,6 +80,7 @@ fn install(mode: Mode) {
         ring_bytes: RING_BYTES as u64,
         mode,
         spare: false,
+        task_names: 0,
     };
     sure(RECORDER.install(memory, sizes));
     let function = writing::tracee as *const () as usize;

@@ -21,6 +21,7 @@ pub fn function(meter: Meter, base: Cost) {
         ring_bytes: RING_BYTES,
         mode: Mode::Overwrite,
         spare: false,
+        task_names: 0,
     };
     let Some(memory) = MEMORY.take() else {
         panic!("the memory is taken once")

@@ -18,6 +18,8 @@ pub const RING_BYTES: u64 = 4096;
 pub const EVENTS: u64 = RING_BYTES / 16;
 
 const CORES: usize = 8;
+/// They stand in the page of the header, which is otherwise half empty.
+const TASK_NAMES: usize = 16;
 static MEMORY: RecordMemory<{ (2 * CORES + 1) * 4096 }> = RecordMemory::new();
 
 /// Gives [`RECORDER`] its memory: the smallest rings that are allowed, for up to eight cores.
@@ -38,6 +40,7 @@ pub fn install_with(mode: Mode, cores: usize, spare: bool) {
         ring_bytes: RING_BYTES,
         mode,
         spare,
+        task_names: TASK_NAMES,
     });
 }
 

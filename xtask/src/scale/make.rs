@@ -74,7 +74,7 @@ fn header() -> Header {
         build_id_len: 20,
         made: 0,
         boots: 1,
-        flags: 0,
+        ..Header::default()
     }
 }
 

@@ -89,7 +89,7 @@ pub fn start() {
     name_stack(first.bounds, cores::stack(0));
     first.since = timer::ticks();
     BEGAN.store(first.since, Ordering::Relaxed);
-    SCHEDULER.lock().tasks.push(first);
+    add(first);
     irq::set_exit_hook(after_interrupt);
     timer::start_periodic(HERTZ, on_tick);
 }
@@ -101,7 +101,13 @@ pub fn spawn(name: &'static str, stack_bytes: usize, main: fn()) {
     let area: &'static CpuArea = Box::leak(Box::new(CpuArea::new()));
     RECORDER.adopt(area, 0);
     task.sp = context::prepare(&mut task.stack, begin, core::ptr::from_ref(area) as usize);
-    SCHEDULER.lock().tasks.push(task);
+    add(task);
+}
+
+fn add(task: Box<Task>) {
+    let mut scheduler = SCHEDULER.lock();
+    tracing::name_task(scheduler.tasks.len(), task.name);
+    scheduler.tasks.push(task);
 }
 
 /// Where each task begins and ends: its area gets its return stack, for good, as the area goes with the task.

@@ -5,6 +5,7 @@ pub mod proof;
 pub mod ring;
 pub mod send;
 
+use crate::klog::{self, Level};
 use crate::sched;
 use aarch64_ftrace::bootconfig::BootConfig;
 use aarch64_ftrace::record::{RecordError, RecordMemory, Recorder, Sizes};
@@ -56,14 +57,18 @@ pub static RECORDER: Recorder = Recorder::new(&FTRACE);
 /// The kernel runs on one core.
 const CORES: usize = 1;
 
+/// Tasks that have a name in the recording.
+const TASK_NAMES: usize = 16;
+
 const RING: Sizes = Sizes {
     cores: CORES,
     ring_bytes: 64 * 1024,
     mode: Mode::Overwrite,
     // For the trigger that takes a snapshot.
     spare: true,
+    task_names: TASK_NAMES,
 };
-/// A page for header and control blocks, and the ring, twice.
+/// A page for header, control blocks and names, and the ring, twice.
 static RING_MEMORY: RecordMemory<{ 4096 + 2 * RING.ring_bytes as usize }> = RecordMemory::new();
 
 /// Events that a panic prints.
@@ -197,6 +202,16 @@ pub fn record_task(task: usize) -> Result<(), RecordError> {
 pub fn record_all_tasks() -> usize {
     let tasks = 0..sched::rows().len() as u32;
     tasks.filter(|&task| RECORDER.remove_task(task)).count()
+}
+
+/// Whoever reads the recording, also from RAM, is to know this task by its name.
+pub fn name_task(task: usize, name: &str) {
+    if let Err(error) = RECORDER.name_task(task as u32, name) {
+        klog::log(
+            Level::Warn,
+            format_args!("task {name} is traced without its name: {error}"),
+        );
+    }
 }
 
 /// The scheduler gives the core to this task. Said in the recording where tasks matter.

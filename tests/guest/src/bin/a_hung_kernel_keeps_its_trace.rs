@@ -22,6 +22,8 @@ aarch64_ftrace::reserve_names!(128 * 1024);
 
 /// More than the ring holds.
 const TICKS: u64 = 1000;
+/// The task that hangs, as the recorder knows it.
+const TASK: u32 = 7;
 
 #[inline(never)]
 fn tick(n: u64) -> u64 {
@@ -52,7 +54,7 @@ fn offer() {
     };
     match RECORDER.survivor(&memory) {
         Ok(found) => {
-            print(&found, 3);
+            print(&found, 4);
             let counts = found.rings().map(|ring| ring.counts());
             let unfinished: u64 = counts.map(|counts| counts.unfinished).sum();
             println!("{:?}, {unfinished} unfinished", found.build());
@@ -81,6 +83,8 @@ fn main() {
     for n in 0..TICKS {
         tick(n);
     }
+    sure(RECORDER.name_task(TASK, "spinner"));
+    RECORDER.task_switch(TASK);
     take_the_lock(1);
     match word {
         "hang" => println!("now it hangs"),

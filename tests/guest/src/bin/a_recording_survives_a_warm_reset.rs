@@ -28,9 +28,12 @@ const SIZES: Sizes = Sizes {
     ring_bytes: RING_BYTES,
     mode: Mode::Overwrite,
     spare: true,
+    task_names: 8,
 };
 /// The first ring's data, behind header and control blocks: the snapshot's.
 const DATA: usize = 4096;
+/// The task that records last.
+const TASK: u32 = 7;
 /// Offsets of docs/trace-format.md.
 const HEADER_VERSION: usize = 20;
 const HEADER_BOOTS: usize = 144;
@@ -82,7 +85,7 @@ fn offered(memory: &Persistent) {
         );
     }
     assert_eq!(found.read(1).count(), 0, "there is no core 1");
-    print(&found, 3);
+    print(&found, 4);
     let mut bytes = [0; 8192];
     let mut stream = Stream::file(MemorySink::new(&mut bytes));
     match found.send(&mut stream) {
@@ -137,6 +140,8 @@ fn record(memory: Persistent, firsts: u64) {
     (0..firsts).for_each(|n| {
         first(n);
     });
+    sure(RECORDER.name_task(TASK, "worker"));
+    RECORDER.task_switch(TASK);
     second(7);
     sure(RECORDER.clean_to_memory());
 }

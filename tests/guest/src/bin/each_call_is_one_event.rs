@@ -36,6 +36,7 @@ fn refused() {
         ring_bytes,
         mode: Mode::Overwrite,
         spare: false,
+        task_names: 0,
     };
     for sizes in [wrong(0, RING_BYTES), wrong(1, 4097), wrong(1, 2048)] {
         println!("  sizes that cannot be: {:?}", sizes.bytes());

@@ -58,6 +58,7 @@ fn main() {
         ring_bytes: RING_BYTES,
         mode: Mode::StopWhenFull,
         spare: false,
+        task_names: 0,
     });
     assert_eq!(STACK.set_frames(frames(16)), Ok(()));
     // SAFETY: no function has been hijacked yet.

@@ -206,6 +206,7 @@ fn main() {
         ring_bytes: 16 << 10,
         mode: Mode::Overwrite,
         spare: false,
+        task_names: 0,
     });
     if word == "more" {
         ROUNDS.store(MORE, Ordering::Relaxed);

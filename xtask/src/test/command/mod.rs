@@ -24,14 +24,16 @@ use crate::ui::heading;
 const LIMIT: Duration = Duration::from_secs(120);
 const GUEST: &str = "a_hung_kernel_keeps_its_trace";
 const BOOT: &str = "filters_are_set_before_the_first_instruction";
+/// The task that hangs.
+const TASK: &str = "spinner";
 /// What its ring holds last, as `dump --text function` has it.
 const LAST: [&str; 3] = [
     "take_the_lock <-main",
     "tick <-take_the_lock",
     "wait_for_the_lock <-main",
 ];
-/// Events that its ring holds.
-const HELD: usize = 256;
+/// Calls that its ring holds, beside the event that says which task runs.
+const HELD: usize = 255;
 
 /// The command and the kernels that it is tried on.
 struct Subject {
@@ -139,6 +141,12 @@ impl Subject {
             "{} calls where {HELD} were expected; the last are {:?}",
             calls.len(),
             &calls[calls.len().saturating_sub(3)..]
+        );
+        let last = shown.stdout.lines().rev().take(LAST.len());
+        ensure!(
+            last.into_iter().all(|line| line.contains(TASK)),
+            "the task's name is not {TASK:?}: {}",
+            shown.tail(4)
         );
         Ok(())
     }

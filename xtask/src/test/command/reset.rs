@@ -19,6 +19,8 @@ pub const GUEST: &str = "a_recording_survives_a_warm_reset";
 /// Its last calls, and all that its ring of 4096 bytes holds.
 const LAST: [&str; 3] = ["first", "first", "second"];
 const HELD: u64 = 4096 / EVENT_BYTES;
+/// The task that called the last one.
+const TASK: &str = "worker";
 /// Where RAM begins on the virt machine.
 const RAM: u64 = 0x4000_0000;
 
@@ -84,6 +86,7 @@ impl Left {
         let said = self.offered(subject)?;
         ensure!(
             said.contains("ftrace: recorded by another build, build id ")
+                && said.contains(&format!("[000] task 7 {TASK}"))
                 && said.contains("\nOther, 0 unfinished")
                 && !said.contains("::"),
             "{said}"
@@ -122,7 +125,14 @@ impl Left {
         };
         let calls: Vec<String> = shown.stdout.lines().filter_map(called).collect();
         ensure!(
-            calls.len() as u64 == HELD && calls.ends_with(&LAST.map(str::to_owned)),
+            calls.len() as u64 == HELD - 1
+                && calls.ends_with(&LAST.map(str::to_owned))
+                && shown
+                    .stdout
+                    .trim_end()
+                    .lines()
+                    .last()
+                    .is_some_and(|line| line.contains(TASK)),
             "{}",
             shown.tail(20)
         );

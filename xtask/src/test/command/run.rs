@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use wait_timeout::ChildExt as _;
 
-use super::{HELD, LAST, Subject};
+use super::{HELD, LAST, Subject, TASK};
 use crate::proc;
 
 /// How long Ctrl-C may take.
@@ -56,7 +56,9 @@ pub fn shows_events(subject: &Subject) -> Result<()> {
     ensure!(
         lines[before + 1] == format!("[ core 0 ] {} events lost", CALLS - HELD)
             && events.len() == HELD
-            && behind - before == HELD + 2
+            // And the line that says which task runs.
+            && behind - before == HELD + 3
+            && lines[before..behind].iter().any(|line| line.contains(TASK))
             && events.ends_with(&[LAST[0].to_owned(), LAST[1].to_owned()]),
         "{:?}, then {} events in {} lines; the last: {:?}",
         lines[before + 1],
