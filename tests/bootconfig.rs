@@ -239,6 +239,9 @@ fn bootargs_are_those_of_the_chosen_node() {
         Ok("ftrace.graph=fs::*")
     );
     assert_eq!(bootargs(&tree(&node("chosen", &property(0, "x")))), Ok(""));
+    // What stands behind the node is not the node's.
+    let behind = [node("chosen", &[]), property(2, "root")].concat();
+    assert_eq!(bootargs(&tree(&behind)), Ok(""));
     // The name's beginning alone is another name, and so is its middle.
     let mut other = tree(&node("chosen", &property(2, "ftrace.graph=x")));
     let end = other.len() - 1;

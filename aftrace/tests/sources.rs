@@ -90,12 +90,17 @@ fn demultiplexed(line: &[u8], chunk: usize) -> Parts {
     (text, frames, bad)
 }
 
+fn header_frame() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    FrameWriter::new(&mut bytes)
+        .frame(FrameKind::Header, 0xffff, &[&header(1).to_bytes()])
+        .unwrap();
+    bytes
+}
+
 #[test]
 fn a_console_gives_its_text_and_its_frames() {
-    let mut one = Vec::new();
-    let mut out = FrameWriter::new(&mut one);
-    out.frame(FrameKind::Header, 0xffff, &[&header(1).to_bytes()])
-        .unwrap();
+    let one = header_frame();
     let line = [
         b"boot\n",
         &cobs(&one)[..],
@@ -119,6 +124,27 @@ fn a_console_gives_its_text_and_its_frames() {
         demultiplexed(&line, 9),
         (b"end".to_vec(), vec![one], vec![(2, 48)])
     );
+}
+
+/// In the order in which it came; and what is no frame is said where it begins, also at the end.
+#[test]
+fn what_stands_around_a_frame_is_text_and_what_is_none_is_named() {
+    let frame = header_frame();
+    let line = [b"before", &cobs(&frame)[..], b"\x01 behind"].concat();
+    let mut parts = Vec::new();
+    Demultiplexer::new().push(&line, |part| parts.push(part));
+    let text = |text: &[u8]| Output::Text(text.to_vec());
+    let expected = [
+        text(b"before"),
+        Output::Frame(frame.clone()),
+        text(b"\x01 behind"),
+    ];
+    assert_eq!(parts, expected);
+    let longer = cobs(&[&frame[..], b"x"].concat());
+    let bytes = longer.len() as u64 - 3;
+    let line = [b"text", &longer[..], &longer[..20]].concat();
+    let bad = vec![(6, bytes), (4 + longer.len() as u64 + 2, 18)];
+    assert_eq!(demultiplexed(&line, 9), (b"text".to_vec(), vec![], bad));
 }
 
 /// A region of one ring of 4096 bytes with this many events written, at `offset` of an image.

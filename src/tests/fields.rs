@@ -85,6 +85,26 @@ fn each_field_of_a_header_is_taken_up_to_its_edge_and_refused_beyond() {
         };
         assert_eq!(refused, expected, "{value:#x} at {at}");
     }
+    // Whatever the minor version, of this major one alone.
+    for (version, taken) in [
+        (0x0000, false),
+        (0x0001, true),
+        (0x7_0001, true),
+        (0x0002, false),
+    ] {
+        let mut bytes = good.to_bytes();
+        put(&mut bytes, 20, version, 4);
+        let crc = crc32(&bytes[..HEADER_BYTES - 4]);
+        put(&mut bytes, HEADER_BYTES - 4, crc.into(), 4);
+        let expected = HeaderError::Version {
+            major: version as u16,
+            minor: 0,
+        };
+        match taken {
+            true => assert_eq!(Header::from_bytes(&bytes), Ok(good), "{version:#x}"),
+            false => assert_eq!(Header::from_bytes(&bytes), Err(expected)),
+        }
+    }
     // As many rings as a frame can number twice, and one more.
     for (rings, taken) in [(1 << 17, true), ((1 << 17) + 1, false)] {
         let many = Header {

@@ -2,7 +2,8 @@
 //@ smp: 3
 //! The deepest stack of each core, frame by frame: what the stack tracer says of each is what SP itself has said in it. Of functions
 //! with hijacked returns, in a set, in an interrupt, below a frame that no compiler made; on a stack that was not named nothing is
-//! seen, and what is forgotten is forgotten; on a core without a slot what is not kept is counted.
+//! seen, and what is forgotten is forgotten; on a core without a slot what is not kept is counted, on one without an area nothing is
+//! looked at.
 #![no_std]
 #![no_main]
 
@@ -16,7 +17,7 @@ use core::hint::{black_box, spin_loop};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use guest::record::{RECORDER, install, sure};
 use guest::returns::{frames, interrupted};
-use guest::{FTRACE, irq, probe, register, unregister};
+use guest::{FTRACE, irq, probe, register, unregister, without_area};
 use virt::{board, cores, println};
 
 virt::entry!(main);
@@ -297,6 +298,7 @@ fn main() {
         (deep.frames().count(), whole),
         (aarch64_ftrace::STACK_FRAMES, deep.bytes())
     );
+    assert!(deep.frames().last().is_some_and(|frame| !frame.is_exact));
     println!("more than there is room for is cut");
     STACKS.clear();
 
@@ -318,6 +320,8 @@ fn main() {
     start(2);
     assert!(STACKS.deepest(2).is_none() && STACKS.max_bytes(2).is_none());
     println!("without a slot: {} missed", STACKS.missed());
+    let result = without_area(|| small(black_box(1)));
+    println!("without an area: {result}");
     println!("unset: {}", fine(STACKS.unset()));
     outer(1);
     assert!(STACKS.deepest(0).is_none());
