@@ -306,6 +306,20 @@ fn qemu_is_asked_to_end_before_it_is_ended() {
     }
 }
 
+/// In QEMU's place, a program that fails before it makes a machine.
+#[test]
+fn a_machine_that_is_none_is_said_with_the_way_out() {
+    let directory = Directory::new();
+    let kernel = directory.kernel(|_| {});
+    let record = ["record", "--bootargs", "--function", "*", "--qemu", "false"];
+    let (code, out, err) = aftrace(&record, &kernel, &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(
+        err.contains("there was no machine") && err.contains("--memory"),
+        "{err}"
+    );
+}
+
 #[derive(Clone, Copy)]
 enum Ending {
     Signal,

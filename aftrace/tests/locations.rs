@@ -92,6 +92,28 @@ fn a_kernel_without_lines_or_of_another_build_is_refused() {
 }
 
 #[test]
+fn a_kernel_is_the_one_that_recorded_where_both_have_its_build_id() {
+    let same_build = |kernel: Option<u8>, trace: Option<u8>| {
+        let mut elf = Fixture::new(&[(0x40, "outer")]);
+        elf.build_id = kernel.map(|id| [id; 20]);
+        let mut header = header();
+        header.build_id_len = trace.map_or(0, |_| 20);
+        header.build_id[..20].fill(trace.unwrap_or(0));
+        let symbols = Symbols::named(&elf.build(), &header, true, Naming::default());
+        symbols.expect("a kernel").is_of_same_build()
+    };
+    assert!(same_build(Some(1), Some(1)));
+    for (kernel, trace) in [
+        (Some(1), Some(2)),
+        (Some(1), None),
+        (None, Some(1)),
+        (None, None),
+    ] {
+        assert!(!same_build(kernel, trace), "{kernel:?} {trace:?}");
+    }
+}
+
+#[test]
 fn debug_information_is_read_only_where_it_is_asked_for() {
     let mut kernel = Fixture::new(&[(0x40, "outer")]);
     kernel.sections = lines::sections();

@@ -87,6 +87,9 @@ pub struct Record {
     memory: String,
 }
 
+/// What to do where QEMU could not make the machine.
+const WORDS: &str = "QEMU's words above say why; its memory is told by --memory, not by -m";
+
 impl Record {
     pub fn run(&self) -> Outcome {
         // What is wrong in itself is refused before anything is made.
@@ -112,11 +115,14 @@ impl Record {
         ));
         let limit = self.time.map(Duration::from_secs);
         let left = boot(command, &self.guest.qemu, screen, limit)?;
-        let mut memory = File::open(&ram).map_err(at(&ram))?;
-        let hint = "did the kernel come to Recorder::install?";
+        let Ok(mut memory) = File::open(&ram) else {
+            return Err(format!("there was no machine: {WORDS}").into());
+        };
+        let hint =
+            format!("did the kernel come to Recorder::install? If there was no machine: {WORDS}");
         let everywhere = 0..u64::MAX;
         let wanted = Wanted::of_kernel(self.output.clone(), copy);
-        let written = wanted.write(&mut memory, &[everywhere], &[&self.guest.kernel], hint)?;
+        let written = wanted.write(&mut memory, &[everywhere], &[&self.guest.kernel], &hint)?;
         Ok(match written == ExitCode::SUCCESS {
             true => left,
             false => ExitCode::from(INCOMPLETE),

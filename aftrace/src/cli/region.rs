@@ -32,9 +32,22 @@ pub struct Wanted {
     /// Which region with a right header, from 0
     #[arg(long, default_value_t = 0)]
     region: usize,
+    /// The kernel was booted by this command: nothing else has to show that it recorded.
+    #[arg(skip)]
+    is_booted: bool,
 }
 
 impl Wanted {
+    /// The names of the kernel that made a region.
+    ///
+    /// # Errors
+    /// It is no kernel, or another build.
+    fn kernel_names(&self, path: &Path, header: &Header) -> Result<Symbols, String> {
+        let names = Symbols::of_kernel(&read(path)?, header, self.any_build).map_err(at(path))?;
+        note_build(path, &names, self.any_build || self.is_booted);
+        Ok(names)
+    }
+
     /// All that a kernel recorded.
     pub fn of_kernel(output: PathBuf, kernel: PathBuf) -> Self {
         Self {
@@ -43,6 +56,7 @@ impl Wanted {
             any_build: false,
             snapshot: false,
             region: 0,
+            is_booted: true,
         }
     }
 
@@ -87,7 +101,7 @@ impl Wanted {
             .into());
         };
         let names = match &self.elf {
-            Some(path) => kernel_names(path, header, self.any_build)?,
+            Some(path) => self.kernel_names(path, header)?,
             None => Symbols::default(),
         };
         let output = &self.output;
@@ -143,17 +157,12 @@ impl Wanted {
     }
 }
 
-/// The names of the kernel that made a region.
-///
-/// # Errors
-/// It is no kernel, or another build.
-fn kernel_names(path: &Path, header: &Header, any_build: bool) -> Result<Symbols, String> {
-    let names = Symbols::of_kernel(&read(path)?, header, any_build).map_err(at(path))?;
-    if header.build_id().is_empty() {
+/// Says where it is only taken to be so that a kernel is the one that recorded.
+pub fn note_build(path: &Path, names: &Symbols, is_taken: bool) {
+    if !is_taken && !names.is_of_same_build() {
         note!(
-            "aftrace: {}: the region has no build id, so nothing shows that this kernel made it",
+            "aftrace: {}: nothing shows that this kernel recorded, as not both have a build id: link it with --build-id=sha1",
             path.display()
         );
     }
-    Ok(names)
 }

@@ -13,6 +13,7 @@ use aftrace::trace::symbols::{Naming, Symbols};
 use clap::Args;
 
 use super::progress::{self, Writes};
+use super::region::note_build;
 use super::{INCOMPLETE, at, files};
 
 /// The trace and the names in it.
@@ -140,7 +141,10 @@ impl Input {
         let symbols = match &self.elf {
             Some(path) => {
                 let kernel = files::read(path)?;
-                Symbols::named(&kernel, &trace.header, self.any_build, naming).map_err(at(path))?
+                let symbols = Symbols::named(&kernel, &trace.header, self.any_build, naming);
+                let symbols = symbols.map_err(at(path))?;
+                note_build(path, &symbols, self.any_build);
+                symbols
             }
             None => Symbols::of_trace(&trace).shown_as(naming),
         };

@@ -18,6 +18,7 @@ pub struct Symbols {
     header: Header,
     naming: Naming,
     locations: Option<Rc<Locations>>,
+    of_same_build: bool,
 }
 
 /// What is shown of a function.
@@ -123,6 +124,7 @@ impl Symbols {
         Ok(Self {
             naming,
             locations,
+            of_same_build: !ids.0.is_empty() && ids.0 == ids.1,
             ..Self::new(symbols.collect(), *header)
         })
     }
@@ -155,7 +157,14 @@ impl Symbols {
             header,
             naming: Naming::default(),
             locations: None,
+            of_same_build: false,
         }
+    }
+
+    /// Whether they are of a kernel with the build id that the recorder names. Without one in both, nothing shows it.
+    #[must_use]
+    pub const fn is_of_same_build(&self) -> bool {
+        self.of_same_build
     }
 
     /// These, with names shown as the kernel is not needed for.
