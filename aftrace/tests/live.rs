@@ -3,7 +3,10 @@
 mod fixture;
 mod kernel;
 
-use aarch64_ftrace::trace::{Event, FrameKind, Header, NO_CORE, Type, events_head};
+use aarch64_ftrace::trace::{
+    DATA_ARGUMENT, DATA_RESULT, DATA_RETURN_ADDRESS, Data, Event, FrameKind, Header, NO_CORE, Type,
+    events_head,
+};
 use aftrace::trace::live::Lines;
 use aftrace::trace::ram::FrameWriter;
 use aftrace::trace::symbols::Naming;
@@ -101,6 +104,52 @@ fn a_task_is_shown_by_its_name_until_another_kernel_comes() {
     shown(header(0xB2));
     assert_eq!(shown(runs()).trim_end(), number);
     assert_eq!(lines.passed_over, 1);
+}
+
+#[test]
+fn every_event_is_said_in_words() {
+    let kernel = Fixture::new(&[(0x40, "open"), (0x80, "main")]).build();
+    let mut lines = Lines::new(kernel, Naming::default()).expect("no lines are wanted");
+    let mut shown = |frame: Vec<u8>| {
+        let mut out = Vec::new();
+        lines.show(&frame, &mut out).expect("memory");
+        String::from_utf8(out).expect("text")
+    };
+    shown(header(0xB1));
+    let name = [&7_u32.to_le_bytes()[..], &5_u16.to_le_bytes(), b"shell"].concat();
+    assert_eq!(shown(frame(FrameKind::Tasks, NO_CORE, &[&name])), "");
+    let at =
+        |kind, time: u64, upper| Event::new(kind, 62_500_000 * time, TEXT + 0x50, upper, 0, 12);
+    let data = |kind, index, value| Data { kind, index, value }.event(0, 12);
+    let main = TEXT + 0x90;
+    let events = [
+        at(Type::Task, 1, 7),
+        at(Type::Task, 2, 8),
+        at(Type::Task, 3, 0),
+        at(Type::Entry, 4, main as u32),
+        data(DATA_ARGUMENT, 0, 0x2a),
+        at(Type::Exit, 9, 312_500_000),
+        data(DATA_RESULT, 0, 5),
+        at(Type::Trigger, 10, 5),
+        at(Type::Stack, 11, 1),
+        data(DATA_RETURN_ADDRESS, 0, main),
+    ];
+    let bytes = events.map(Event::to_bytes).concat();
+    let text = shown(frame(FrameKind::Events, 0, &[&events_head(0, 0), &bytes]));
+    let expected = [
+        "1.000000000 ] task 7 shell",
+        "2.000000000 ] task 8",
+        "3.000000000 ] task 0",
+        "4.000000000 ] open { <- main",
+        "4.000000000 ]   argument 0: 0x2a",
+        "9.000000000 ] } open 5.000  s",
+        "9.000000000 ]   return value 0: 0x5",
+        "10.000000000 ] trigger stack at open",
+        "11.000000000 ] stack at open:",
+        "11.000000000 ]   0x40200090 main",
+    ];
+    let expected = expected.map(|line| format!("[ core 0 {line}\n")).concat();
+    assert_eq!(text, expected);
 }
 
 #[test]

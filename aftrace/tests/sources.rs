@@ -5,7 +5,9 @@ mod kernel;
 use std::io::Cursor;
 
 use aarch64_ftrace::trace::CobsEncoder;
-use aarch64_ftrace::trace::{Event, FrameKind, Region, RegionError, Type, crc32_of};
+use aarch64_ftrace::trace::{
+    DATA_ARGUMENT, Data, Event, FrameKind, Region, RegionError, Type, crc32_of,
+};
 use aftrace::trace::file::Symbol;
 use aftrace::trace::ram::{self, FrameWriter};
 use aftrace::trace::stream::{Damage, Piece, Reader};
@@ -223,6 +225,28 @@ fn a_memory_image_gives_its_last_events() {
     let expected: Vec<_> = (5044..5300).filter(|time| *time != 5000 + 276).collect();
     assert_eq!(found2, expected);
     assert_eq!((rings[0].counts.overwritten, missing), (44, 44));
+}
+
+#[test]
+fn a_memory_image_ends_at_the_time_of_its_last_event() {
+    // Its last slot is an argument, whose words are no time.
+    let data = Data {
+        kind: DATA_ARGUMENT,
+        index: 7,
+        value: u64::MAX,
+    };
+    let last = |region: &mut [u8]| {
+        let slot = data.event(4096 + 99 * 16, 12).to_bytes();
+        region[8192 + 99 * 16..8192 + 100 * 16].copy_from_slice(&slot);
+    };
+    let mut image = Cursor::new(image(0, 100, last));
+    let header = ram::find(&mut image, 0..u64::MAX).unwrap().remove(0).header;
+    let mut bytes = Vec::new();
+    let mut out = FrameWriter::new(&mut bytes);
+    ram::extract(&mut image, 0, &header.unwrap(), 0, &[], &mut out).unwrap();
+    let trace = opened(&bytes);
+    assert_eq!(trace.end.map(|(ticks, _)| ticks), Some(5098));
+    assert_eq!(trace.cores[&0].events, 100);
 }
 
 /// The target says the same of the same ring: `src/tests/sent.rs` of the library.

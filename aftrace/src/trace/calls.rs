@@ -109,6 +109,8 @@ pub struct Calls<'t> {
     /// Open calls of all stacks, and what they keep of those that returned.
     open: usize,
     returned: usize,
+    /// Events that are missing of a core, where DATA follows: what it belongs to is among them, and it has no time of its own.
+    missing: FxHashMap<u16, u64>,
     /// Decided before the next event is looked at.
     pending: std::collections::VecDeque<Step>,
 }
@@ -135,6 +137,7 @@ impl<'t> Calls<'t> {
             losses: 0,
             open: 0,
             returned: 0,
+            missing: FxHashMap::default(),
             pending: std::collections::VecDeque::new(),
         }
     }
@@ -148,10 +151,16 @@ impl<'t> Calls<'t> {
         reason = "errors stand outside, so that `?` works"
     )]
     pub fn next(&mut self) -> io::Result<Option<Step>> {
-        if self.pending.is_empty()
-            && let Some(item) = self.events.next()?
-        {
-            self.take(item)?;
+        if self.pending.is_empty() {
+            match self.events.next()? {
+                Some(item) => self.take(item)?,
+                // Nothing but DATA is behind them.
+                None => {
+                    let rest = self.missing.drain();
+                    let rest = rest.map(|(core, missing)| Step::Missing(core, missing, 0));
+                    self.pending.extend(rest);
+                }
+            }
         }
         Ok(self.pending.pop_front())
     }
@@ -216,8 +225,21 @@ impl<'t> Calls<'t> {
         }
         let task = *self.running.entry(core).or_insert(Task::Core(core));
         if missing > 0 {
-            self.pending.push_back(Step::Missing(core, missing, time));
             self.lose(task);
+        }
+        match event.kind() {
+            Some(Type::Data) if missing > 0 => {
+                let held = self.missing.entry(core).or_default();
+                *held = held.saturating_add(missing);
+            }
+            Some(Type::Data) => {}
+            _ => {
+                let before = self.missing.remove(&core).unwrap_or(0);
+                let missing = missing.saturating_add(before);
+                if missing > 0 {
+                    self.pending.push_back(Step::Missing(core, missing, time));
+                }
+            }
         }
         if self.stacks.len() >= TASKS_MAX && !self.stacks.contains_key(&task) {
             self.forget(time);

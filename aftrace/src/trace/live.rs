@@ -9,7 +9,7 @@ use aarch64_ftrace::trace::{
 
 use super::file::take_tasks;
 use super::locations::Locations;
-use super::replay::seconds;
+use super::replay::{duration, other, seconds};
 use super::stream::u64_at;
 use super::symbols::{Naming, SymbolError, Symbols};
 use crate::elf::Kernel;
@@ -129,10 +129,15 @@ fn lines(
     if missing > 0 {
         writeln!(out, "[ core {core} ] {missing} events lost")?;
     }
+    let mut time = 0;
     for bytes in events {
         let event = Event::from_bytes(*bytes);
-        let time = seconds(symbols.nanoseconds(event.time()));
-        write!(out, "[ core {core} {time} ] ")?;
+        // DATA has no time of its own: it belongs to the event before it.
+        if event.kind() != Some(Type::Data) {
+            time = event.time();
+        }
+        let at = seconds(symbols.nanoseconds(time));
+        write!(out, "[ core {core} {at} ] ")?;
         let name = symbols.shown(event.callsite_low());
         match event.kind() {
             Some(Type::Function) => {
@@ -142,14 +147,14 @@ fn lines(
                 writeln!(out, "{name} {{ <- {}", symbols.shown_caller(event.upper()))?
             }
             Some(Type::Exit) => {
-                let ns = symbols.nanoseconds(event.upper().into());
-                writeln!(out, "}} {name} {}.{:03} us", ns / 1000, ns % 1000)?;
+                let ticks = event.upper().into();
+                writeln!(out, "}} {name} {}", duration(symbols.nanoseconds(ticks)))?;
             }
             Some(Type::Task) => match tasks.get(&event.upper()) {
                 Some(name) => writeln!(out, "task {} {name}", event.upper())?,
                 None => writeln!(out, "task {}", event.upper())?,
             },
-            _ => writeln!(out, "event of type {}", event.code())?,
+            _ => writeln!(out, "{}", other(symbols, event).unwrap_or_default())?,
         }
     }
     Ok(Some(events.len() as u64))

@@ -8,7 +8,7 @@ use super::file::Symbol;
 use super::stream::u64_at;
 use aarch64_ftrace::trace::{
     CONTROL_BYTES, Control, EVENT_BYTES, EndReason, Event, FrameCounts, FrameKind, HEADER_BYTES,
-    Header, HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, TASK_ENTRY_BYTES, TaskEntry, TaskName,
+    Header, HeaderError, NO_CORE, PAYLOAD_BYTES_MAX, TASK_ENTRY_BYTES, TaskEntry, TaskName, Type,
     counts_payload, end_payload, events_head, frame_head,
 };
 
@@ -300,7 +300,9 @@ fn copy<W: Write>(
                 && event.is_of(position, control.shift as u32)
                 && event.may_be_of(header.text_start, header.text_bytes)
             {
-                *last = (*last).max(event.time());
+                if event.kind() != Some(Type::Data) {
+                    *last = (*last).max(event.time());
+                }
                 batch.extend(event.without_lap().to_bytes());
                 ring.events += 1;
             } else {

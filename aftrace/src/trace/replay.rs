@@ -8,7 +8,7 @@ use super::file::Trace;
 use super::filter::{Filter, Shown};
 use super::symbols::Symbols;
 use super::values::{comment, equals};
-use aarch64_ftrace::trace::{Type, trigger_name};
+use aarch64_ftrace::trace::{DATA_RETURN_ADDRESS, Data, Event, Type, trigger_name};
 
 /// How to show it.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +83,29 @@ pub fn shorten(path: &str) -> String {
 fn indent(depth: u32) -> String {
     const INDENTED: usize = 100;
     "  ".repeat((depth as usize).min(INDENTED))
+}
+
+/// An event that is no call, in words; DATA without a value has none.
+pub(super) fn other(symbols: &Symbols, event: Event) -> Option<String> {
+    let at = || symbols.shown(event.callsite_low());
+    Some(match event.kind() {
+        Some(Type::Trigger) => format!("trigger {} at {}", trigger_name(event.upper()), at()),
+        Some(Type::Stack) => format!("stack at {}:", at()),
+        Some(Type::Data) => {
+            const KINDS: [&str; 4] = ["argument", "return value", "return address", "frame data"];
+            let Data { kind, index, value } = event.data()?;
+            if kind == DATA_RETURN_ADDRESS {
+                return Some(format!(
+                    "  {value:#x} {}",
+                    symbols.shown_caller(value as u32)
+                ));
+            }
+            let kind = KINDS.get(usize::from(kind)).copied();
+            let kind = kind.unwrap_or("data of an unknown kind");
+            format!("  {kind} {index}: {value:#x}")
+        }
+        _ => format!("event of reserved type {}", event.code()),
+    })
 }
 
 struct Printer<'a, W> {
@@ -211,44 +234,9 @@ impl<W: Write> Printer<'_, W> {
                 let text = format!("core {core} runs {}", self.task(task));
                 self.note(core, &text)
             }
-            Shown::Step(Step::Other(item)) => match item.event.kind() {
-                Some(Type::Trigger) => {
-                    let text = format!(
-                        "trigger {} at {}",
-                        trigger_name(item.event.upper()),
-                        self.name(item.event.callsite_low())
-                    );
-                    self.note(item.core, &text)
-                }
-                Some(Type::Stack) => {
-                    let text = format!("stack at {}:", self.name(item.event.callsite_low()));
-                    self.note(item.core, &text)
-                }
-                Some(Type::Data) => match item.event.data() {
-                    Some(data) if data.kind == 2 => {
-                        let text = format!(
-                            "  {:#x} {}",
-                            data.value,
-                            self.symbols.shown_caller(data.value as u32)
-                        );
-                        self.note(item.core, &text)
-                    }
-                    Some(data) => {
-                        const KINDS: [&str; 4] =
-                            ["argument", "return value", "return address", "frame data"];
-                        let kind = KINDS
-                            .get(usize::from(data.kind))
-                            .copied()
-                            .unwrap_or("data of an unknown kind");
-                        let text = format!("  {kind} {}: {:#x}", data.index, data.value);
-                        self.note(item.core, &text)
-                    }
-                    None => Ok(()),
-                },
-                _ => self.note(
-                    item.core,
-                    &format!("event of reserved type {}", item.event.code()),
-                ),
+            Shown::Step(Step::Other(item)) => match other(self.symbols, item.event) {
+                Some(text) => self.note(item.core, &text),
+                None => Ok(()),
             },
         }
     }

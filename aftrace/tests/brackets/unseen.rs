@@ -1,6 +1,6 @@
 //! Calls whose ENTRY is lost although their core recorded all the time.
 
-use aarch64_ftrace::trace::{Event, FrameKind, Type, events_head};
+use aarch64_ftrace::trace::{DATA_RESULT, Data, Event, FrameKind, Type, events_head};
 use aftrace::trace::brackets::Mark;
 use aftrace::trace::filter::Filter;
 use aftrace::trace::ram::FrameWriter;
@@ -200,4 +200,39 @@ fn a_gap_of_another_core_takes_the_calls_that_began_in_it() {
         })
         .collect();
     assert_eq!(missing, [(0, 5, 9), (1, 600, 9)]);
+}
+
+#[test]
+fn values_of_a_lost_event_do_not_make_time_jump() {
+    let call = |start: u64, function: usize| {
+        let at = callsite(function);
+        [
+            event(Type::Entry, start, at, 0),
+            event(Type::Exit, start + 10, at, 10),
+        ]
+    };
+    let mut bytes = file(&[call(10, 0).to_vec()], 50);
+    let value = Data {
+        kind: DATA_RESULT,
+        index: 0,
+        value: 5,
+    };
+    // What it belongs to is lost; its words are no time.
+    let mut behind = vec![value.event(0, 12)];
+    behind.extend(call(50, 1));
+    behind.push(event(Type::Exit, 300, callsite(3), 100));
+    behind.extend(call(400, 2));
+    let slots: Vec<u8> = behind.iter().flat_map(|event| event.to_bytes()).collect();
+    let head = events_head(9, 7);
+    let mut out = FrameWriter::new(&mut bytes);
+    out.frame(FrameKind::Events, 0, &[&head, &slots]).unwrap();
+    let (marks, rest) = marks(&bytes, &Filter::default());
+    check(&marks, &rest);
+    let [c0, c1, c2, c3] = [0, 1, 2, 3].map(|function| callsite(function) as u32);
+    assert_eq!(starts(&marks), [(10, c0), (50, c1), (200, c3), (400, c2)]);
+    let missing = marks.iter().find_map(|mark| match mark {
+        Mark::Missing(core, time, events) => Some((*core, *time, *events)),
+        _ => None,
+    });
+    assert_eq!(missing, Some((0, 20, 7)));
 }
