@@ -130,6 +130,8 @@ fn every_event_is_said_in_words() {
         data(DATA_ARGUMENT, 0, 0x2a),
         at(Type::Exit, 9, 312_500_000),
         data(DATA_RESULT, 0, 5),
+        // The first function of a task returns to nobody.
+        at(Type::Function, 9, 0),
         at(Type::Trigger, 10, 5),
         at(Type::Stack, 11, 1),
         data(DATA_RETURN_ADDRESS, 0, main),
@@ -144,6 +146,7 @@ fn every_event_is_said_in_words() {
         "4.000000000 ]   argument 0: 0x2a",
         "9.000000000 ] } open 5.000  s",
         "9.000000000 ]   return value 0: 0x5",
+        "9.000000000 ] open <- unknown",
         "10.000000000 ] trigger stack at open",
         "11.000000000 ] stack at open:",
         "11.000000000 ]   0x40200090 main",

@@ -81,7 +81,7 @@ pub fn make(ready: &Ready, aftrace: &Path, folder: &Path) -> Result<()> {
         .arg("--")
         .args(MACHINE)
         .current_dir(scratch.path());
-    typed(&mut record)?;
+    typed(&mut record, TYPED)?;
     let dump = |form: &str, out: &Path| {
         let mut dump = Command::new(aftrace);
         dump.args(["dump", form])
@@ -112,14 +112,17 @@ fn is_small(path: &PathBuf) -> Result<()> {
 }
 
 /// Runs it with the kernel's console on its own, and types.
-fn typed(command: &mut Command) -> Result<()> {
+///
+/// # Errors
+/// It cannot be started, or does not end well.
+pub fn typed(command: &mut Command, text: &str) -> Result<()> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
     let mut line = child.stdin.take().context("no line")?;
-    line.write_all(TYPED.as_bytes())?;
+    line.write_all(text.as_bytes())?;
     // It stays open: the end of the text is not the end of the kernel.
     let done = child.wait_with_output()?;
     drop(line);

@@ -261,8 +261,10 @@ fn extent(trace: &Trace) -> io::Result<(u64, u64)> {
 /// Whether the names are known, and it matches none of them.
 fn is_unknown(glob: &str, symbols: &Symbols) -> bool {
     let mut names = symbols.all().iter().map(|symbol| symbol.name.as_str());
-    // What has no name is shown by its address; who calls as the last act, as this.
-    let other = glob.starts_with("0x") || glob::matches(glob, "return_to_handler".bytes());
+    // What has no name is shown by its address; who calls as the last act, and nobody, as these.
+    let others = ["return_to_handler", "unknown"];
+    let is_other = |name: &&str| glob::matches(glob, name.bytes());
+    let other = glob.starts_with("0x") || others.iter().any(is_other);
     let matches = |name: &str| glob::matches(glob, name.bytes());
     !other && !symbols.all().is_empty() && !names.any(matches)
 }

@@ -227,7 +227,16 @@ impl Symbols {
         if self.is_tail(parent) {
             return "return_to_handler".to_owned();
         }
+        if self.is_nobody(parent) {
+            return "unknown".to_owned();
+        }
         self.name(parent.wrapping_sub(4))
+    }
+
+    /// Whether nobody is returned to, as by the first function of a task.
+    fn is_nobody(&self, parent: u32) -> bool {
+        let call = self.header.text_address(parent.wrapping_sub(4));
+        parent == 0 && call.wrapping_sub(self.header.text_start) >= self.header.text_bytes
     }
 
     /// The function as it is to be shown, but for [`Self::fit`]: what is asked for besides its name tells functions of one name apart.
@@ -262,7 +271,7 @@ impl Symbols {
     /// The function that a parent lies in, as [`Self::full`]; what was inlined there stands before it, from the inside out.
     #[must_use]
     pub fn full_caller(&self, parent: u32) -> String {
-        if self.is_tail(parent) {
+        if self.is_tail(parent) || self.is_nobody(parent) {
             return self.caller(parent);
         }
         let call = parent.wrapping_sub(4);

@@ -2,6 +2,7 @@
 //! and durations, and know of what is missing.
 
 mod babeltrace;
+mod booted;
 mod cores;
 mod facts;
 mod made;
@@ -34,6 +35,10 @@ pub fn check(tally: &mut Tally, ready: &Ready) {
     });
     tally.step("traces of the demo kernel", || {
         samples.extend(real::samples(ready, &folder)?);
+        Ok(())
+    });
+    tally.step("a trace from the demo's boot on, with values", || {
+        samples.push(booted::sample(ready, &folder)?);
         Ok(())
     });
     tally.step("traces of a kernel on four cores", || {
