@@ -24,6 +24,7 @@ static TASKS: [(Task, ReturnStack); 2] = [const { (Task::new(), ReturnStack::new
 const MAIN: usize = 0;
 const OTHER: usize = 1;
 static SMALL: ReturnStack = ReturnStack::new();
+static PAIR: ReturnStack = ReturnStack::new();
 static BESIDE: Ops = Ops::unguarded(count);
 
 static ALL: Keeper = Keeper::new(1, 0x1234);
@@ -53,6 +54,24 @@ aarch64_ftrace::notrace! {
         fn exit(&self, _: usize, _: usize, fregs: &mut Fregs, words: &[u64; PROBE_WORDS]) {
             self.0.fetch_add(deep(1), Relaxed);
             fregs.set_arg(0, fregs.arg(0).unwrap_or(0) * 100 + words[3]);
+        }
+    }
+}
+
+/// Answers in its function's place, and still asks for the exit.
+struct Answer;
+
+static ANSWERS: Fprobe = Fprobe::new(&Answer);
+
+aarch64_ftrace::notrace! {
+    impl Probe for Answer {
+        fn entry(&self, _: usize, _: usize, fregs: &mut Fregs, _: &mut [u64; PROBE_WORDS]) -> bool {
+            fregs.return_early(55);
+            true
+        }
+
+        fn exit(&self, _: usize, _: usize, fregs: &mut Fregs, _: &[u64; PROBE_WORDS]) {
+            fregs.set_arg(0, 0);
         }
     }
 }
@@ -282,6 +301,36 @@ fn exceptions(at: &[usize]) {
     unregister(&FIRST);
 }
 
+/// A probe that has the function for itself: no exit, because it asks for none or has answered; room for one call exactly.
+fn alone() {
+    let functions = [twice as *const () as usize];
+    let at = Filter::at(&functions);
+    println!("one alone");
+    register(&SECOND, &at);
+    println!("  results {}, {}", twice(black_box(3)), twice(black_box(4)));
+    report();
+    unregister(&SECOND);
+    register(&ANSWERS, &at);
+    println!(
+        "  result {}, open {}",
+        twice(black_box(4)),
+        TASKS[MAIN].1.depth()
+    );
+    unregister(&ANSWERS);
+    // SAFETY: nothing is open, here and below.
+    unsafe { FTRACE.switch_return_stack(&PAIR) };
+    register(&FIRST, &at);
+    println!(
+        "  result {}, overruns {}",
+        twice(black_box(5)),
+        PAIR.overruns()
+    );
+    report();
+    unregister(&FIRST);
+    // SAFETY: as above.
+    unsafe { FTRACE.switch_return_stack(&TASKS[MAIN].1) };
+}
+
 fn main() {
     guest::init();
     virt::irq::handle(irq::SGI, handler);
@@ -298,7 +347,12 @@ fn main() {
     ];
     let refused = FTRACE.register(&FIRST, &Filter::at(&at)).err();
     println!("without a stack: {refused:?}");
-    for (stack, count) in [(&TASKS[MAIN].1, 64), (&TASKS[OTHER].1, 64), (&SMALL, 3)] {
+    for (stack, count) in [
+        (&TASKS[MAIN].1, 64),
+        (&TASKS[OTHER].1, 64),
+        (&SMALL, 3),
+        (&PAIR, 2),
+    ] {
         assert_eq!(stack.set_frames(frames(count)), Ok(()));
     }
     // SAFETY: no function has been hijacked yet.
@@ -320,5 +374,6 @@ fn main() {
         unregister(ops);
     }
     exceptions(&at);
+    alone();
     println!("open: {}", TASKS[MAIN].1.depth());
 }
