@@ -202,6 +202,7 @@ mod tests {
         assert!(set(names, 5, ""), "it had none");
         assert!(set(names, 0, "idle") && set(names, 7, "shell"));
         assert!(!set(names, 8, "one too many"));
+        assert!(set(names, 8, ""), "it had none, and takes no room");
         assert!(set(names, 7, "sh"));
         assert_eq!(all(names), [(0, "idle".into()), (7, "sh".into())]);
         assert!(set(names, 0, "") && set(names, 8, "net"));
@@ -243,6 +244,8 @@ mod tests {
         assert!(!set(names, 6, "six"));
         assert_eq!(all(names), [(5, "five".into())]);
         assert_eq!(own.read(), TaskEntry::Torn);
+        let untouched = own.0[0].load(Ordering::Relaxed) == first_word(4, 3);
+        assert!(untouched, "somebody else wrote to it");
     }
 
     /// Names of one task by several writers, and of others beside it: whole ones are read, and none takes a second entry.
