@@ -333,3 +333,49 @@ fn a_call_whose_callees_are_hidden_is_one_line() {
         assert_eq!(last, Some(true), "{choice:?}: {out}");
     }
 }
+
+/// A region at 4096, and one at 4 MiB: each has its place, and what may not be read before it is not looked at.
+#[test]
+fn an_image_is_searched_where_it_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let region = include_bytes!("golden/two_cores.region");
+    let mut image = vec![0; 4 << 20];
+    image[4096..][..region.len()].copy_from_slice(region);
+    image.extend(region);
+    std::fs::write(path.join("image"), image).unwrap();
+    let places = |options: &[&str]| {
+        let (code, _, err) = aftrace(&[&["dump-ram", "image"], options].concat(), path);
+        let at = |line: &str| {
+            Some(
+                line.split_once("region at ")?
+                    .1
+                    .split_once(':')?
+                    .0
+                    .to_owned(),
+            )
+        };
+        (code, err.lines().filter_map(at).collect::<Vec<_>>())
+    };
+    for (options, found) in [
+        (&[][..], &["0x1000", "0x400000"][..]),
+        (&["--memory", "4M+1M"], &["0x400000"]),
+        (
+            &["--memory", "1+4K", "--memory", "4M+1"],
+            &["0x1000", "0x400000"],
+        ),
+        (&["--memory", "0+4K"], &[]),
+        (&["--memory", "0x1001+1M"], &[]),
+    ] {
+        let code = if found.is_empty() { 2 } else { 0 };
+        let found = found.iter().map(|at| (*at).to_owned()).collect();
+        assert_eq!(places(options), (code, found), "{options:?}");
+    }
+    // As /dev/mem, it cannot be read at 0.
+    let (code, _, err) = aftrace(&["dump-ram", "/proc/self/mem"], path);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("/proc/self/mem: ") && err.contains("say where RAM is: --memory START+BYTES"),
+        "{err}"
+    );
+}

@@ -61,11 +61,12 @@ pub fn whole<T>(
     // A link would otherwise be replaced by a file.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let make = || {
+        let ended = Ended::new()?;
         let file = tempfile::Builder::new()
             .prefix(".aftrace-")
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(beside(&real))?;
-        remove_when_ended(file.path())?;
+        ended.remove(file.path());
         let made = made(beside(&real), Box::new(file.reopen()?))?;
         file.persist(&real)?;
         Ok(made)
@@ -90,11 +91,12 @@ pub fn whole_folder<T>(
         ));
     }
     let make = || {
+        let ended = Ended::new()?;
         let folder = tempfile::Builder::new()
             .prefix(".aftrace-")
             .permissions(Permissions::from_mode(0o777))
             .tempdir_in(beside(path))?;
-        remove_when_ended(folder.path())?;
+        ended.remove(folder.path());
         let made = write(folder.path())?;
         fs::rename(folder.path(), path)?;
         // It has another name now, and stays.
@@ -112,19 +114,25 @@ fn beside(path: &Path) -> &Path {
     }
 }
 
-/// Ctrl-C and the like leave nothing that is half written.
-fn remove_when_ended(path: &Path) -> io::Result<()> {
-    let path: PathBuf = path.to_owned();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    thread::spawn(move || {
-        if signals.forever().next().is_some() {
-            // A file, a folder, or what has its name by now, and stays.
-            let _ = fs::remove_file(&path);
-            let _ = fs::remove_dir_all(&path);
-            process::exit(INTERRUPTED.into());
-        }
-    });
-    Ok(())
+/// Ctrl-C and the like leave nothing that is half written. From when this is made on they wait until it is known what to remove.
+struct Ended(Signals);
+
+impl Ended {
+    fn new() -> io::Result<Self> {
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map(Self)
+    }
+
+    fn remove(mut self, path: &Path) {
+        let path: PathBuf = path.to_owned();
+        thread::spawn(move || {
+            if self.0.forever().next().is_some() {
+                // A file, a folder, or what has its name by now, and stays.
+                let _ = fs::remove_file(&path);
+                let _ = fs::remove_dir_all(&path);
+                process::exit(INTERRUPTED.into());
+            }
+        });
+    }
 }
 
 /// What is shown beside a file that is written: where nobody listens any more, the file is written all the same.

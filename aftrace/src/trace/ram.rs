@@ -190,9 +190,8 @@ pub fn extract<W: Write>(
     let mut last = 0;
     for index in 0..u64::from(header.rings) {
         let mut block = [0; CONTROL_BYTES];
-        image.seek(SeekFrom::Start(
-            region.saturating_add(u64::from(header.controls)) + index * CONTROL_BYTES as u64,
-        ))?;
+        let offset = u64::from(header.controls) + index * CONTROL_BYTES as u64;
+        image.seek(SeekFrom::Start(region.saturating_add(offset)))?;
         if read_full(image, &mut block)? < block.len() {
             break;
         }
@@ -236,9 +235,8 @@ fn task_entries(
     let (first, stride) = (header.task_names, u64::from(header.task_name_stride));
     for index in 0..u64::from(header.task_name_count) {
         let mut entry = [0; TASK_ENTRY_BYTES];
-        image.seek(SeekFrom::Start(
-            region.saturating_add(u64::from(first)) + index * stride,
-        ))?;
+        let offset = u64::from(first) + index * stride;
+        image.seek(SeekFrom::Start(region.saturating_add(offset)))?;
         if read_full(image, &mut entry)? < entry.len() {
             break;
         }
@@ -277,9 +275,8 @@ fn copy<W: Write>(
             .min(end - position)
             .min(bytes - (position & control.mask));
         let slots = &mut slots[..here as usize];
-        image.seek(SeekFrom::Start(
-            region.saturating_add(control.data) + (position & control.mask),
-        ))?;
+        let offset = control.data + (position & control.mask);
+        image.seek(SeekFrom::Start(region.saturating_add(offset)))?;
         let read = read_full(image, slots)?;
         if read == 0 {
             // The image ends before: nothing of this lap is left, and a hostile ring can be larger than any image.
