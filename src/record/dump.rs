@@ -247,6 +247,8 @@ impl<R: Recording> fmt::Display for Name<'_, R> {
 struct Tail<I> {
     items: I,
     event: Option<Event>,
+    /// What DATA that comes next belongs to is older than what is shown, or lost: it has no place in time.
+    is_orphan: bool,
     unfinished: u64,
 }
 
@@ -255,16 +257,10 @@ impl<I: Iterator<Item = Item>> Tail<I> {
         let mut tail = Self {
             items,
             event: None,
+            is_orphan: true,
             unfinished: 0,
         };
         tail.advance();
-        // DATA whose event is older than what is shown.
-        while tail
-            .event
-            .is_some_and(|event| event.kind() == Some(Type::Data))
-        {
-            tail.advance();
-        }
         tail
     }
 
@@ -273,12 +269,18 @@ impl<I: Iterator<Item = Item>> Tail<I> {
         self.event = None;
         for item in &mut self.items {
             match item {
+                Item::Event { event, .. } if self.is_orphan && event.kind() == Some(Type::Data) => {
+                }
                 Item::Event { event, .. } => {
+                    self.is_orphan = false;
                     self.event = Some(event);
                     return;
                 }
-                Item::Unfinished { .. } => self.unfinished += 1,
-                Item::Overwritten(_) => {}
+                Item::Unfinished { .. } => {
+                    self.is_orphan = true;
+                    self.unfinished += 1;
+                }
+                Item::Overwritten(_) => self.is_orphan = true,
             }
         }
     }

@@ -80,6 +80,25 @@ fn data_whose_event_is_older_than_the_last_ones_is_not_shown() {
     }
 }
 
+/// Its words are no time: it would stand before all others, or they would wait for it.
+#[test]
+fn data_whose_event_is_not_finished_is_not_shown() {
+    let kernel = Kernel::new(Mode::Overwrite, false);
+    let (first, second) = (ring(&kernel, 0), ring(&kernel, 1));
+    call(first, 1_000_000);
+    first.reserve().expect("room");
+    assert!(first.write(Type::Data, 0, 0, 7));
+    call(first, 5_000_000);
+    call(second, 4_000_000);
+    let events = [
+        "      1.000000 [000] 0x40201000 <- 0x40202000",
+        "      4.000000 [001] 0x40201000 <- 0x40202000",
+        "      5.000000 [000] 0x40201000 <- 0x40202000",
+        "ftrace: 1 events were not finished",
+    ];
+    assert!(dumped(&kernel, 9).iter().skip(COUNTS.len()).eq(&events));
+}
+
 #[test]
 fn what_is_called_while_it_is_printed_is_counted() {
     let kernel = two_cores();
