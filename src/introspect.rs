@@ -177,8 +177,8 @@ impl Iterator for Rejects {
 
 /// An address in words: the nearest function with a record at or before it, and how far behind its entry the address is.
 ///
-/// The table of names has no sizes. An address in code without records (asm, naked functions, code compiled without the flags)
-/// gets the name of the function with a record that stands before it, with an offset that may be larger than that function.
+/// Code without records (asm, naked functions, code compiled without the flags) has no names, and where `aftrace embed` has seen it
+/// behind a function, an address in it is not that function's. The end itself is: a call that never returns may be the last instruction.
 #[derive(Clone, Copy)]
 pub struct Symbol {
     /// The function's first name.
@@ -191,11 +191,13 @@ impl Symbol {
     pub(crate) fn find(known: &'static Known, address: usize) -> Option<Self> {
         let index = known.table.at_or_before(address)?;
         let entry = known.table.layout(known.table.record(index)?).entry();
-        let name = names_of(known, index).next()?;
-        Some(Self {
-            name,
-            offset: address.saturating_sub(entry),
-        })
+        let offset = address.saturating_sub(entry);
+        let names = known.names.as_ref().ok()?;
+        if names.end(index).is_some_and(|end| offset > end) {
+            return None;
+        }
+        let name = names.get(index)?.next()?;
+        Some(Self { name, offset })
     }
 }
 

@@ -8,6 +8,7 @@
 
 use core::fmt;
 
+mod ends;
 mod error;
 pub mod format;
 mod name;
@@ -16,6 +17,7 @@ pub use error::NamesError;
 pub use format::layout_hash;
 pub use name::{Aliases, Bytes, Name};
 
+use ends::Ends;
 use format::{HEADER_SIZE, MARKER_EVERY, MAX_RULES, RULE_SIZE, SHORT_CODES, field};
 use name::Grammar;
 
@@ -26,6 +28,7 @@ pub struct Names<'a> {
     grammar: Grammar<'a>,
     markers: &'a [u8],
     stream: &'a [u8],
+    ends: Ends<'a>,
     count: usize,
 }
 
@@ -41,6 +44,7 @@ impl<'a> Names<'a> {
     /// * [`Truncated`](NamesError::Truncated): `section` is shorter than the table.
     /// * [`Header`](NamesError::Header): a field that no writer writes.
     /// * [`Checksum`](NamesError::Checksum): damaged.
+    /// * [`Ends`](NamesError::Ends): ends that are not in the order of their records, which no writer writes.
     /// * [`Entry`](NamesError::Entry): the stream and its markers do not fit, which no writer writes.
     ///
     /// # Context
@@ -91,7 +95,6 @@ impl<'a> Names<'a> {
             });
         };
         at_most(header, field::BUILD_ID_LEN, field::BUILD_ID.len())?;
-        exactly(header, field::ZERO, 0)?;
         let rules = at_most(header, field::RULES, MAX_RULES)?;
         let stream_len = at_most(header, field::STREAM_LEN, total)?;
         // No entry takes less than one byte of the stream.
@@ -102,6 +105,7 @@ impl<'a> Names<'a> {
                 .get(start..start + len)
                 .ok_or(impossible(header, at, total.saturating_sub(len)))
         };
+        let ends = Ends::part_size(part(field::ENDS_AT, Ends::COUNT_SIZE)?);
         let names = Self {
             table,
             grammar: Grammar {
@@ -110,6 +114,7 @@ impl<'a> Names<'a> {
             },
             markers: part(field::MARKERS_AT, count.div_ceil(MARKER_EVERY) * 4)?,
             stream: part(field::STREAM_AT, stream_len)?,
+            ends: Ends::new(part(field::ENDS_AT, ends)?),
             count,
         };
         let (found, expected) = (format::checksum(table), number(header, field::CHECKSUM));
@@ -131,7 +136,7 @@ impl<'a> Names<'a> {
                 return Err(NamesError::Entry { index });
             }
         }
-        Ok(())
+        self.ends.check(self.count)
     }
 
     /// Where the entries of a record's block begin in the stream.
@@ -203,6 +208,12 @@ impl<'a> Names<'a> {
             left: self.count - index / MARKER_EVERY * MARKER_EVERY,
         };
         entries.nth(index % MARKER_EVERY)
+    }
+
+    /// Bytes from the entry of a record's function to its end, where code without a record stands behind it.
+    #[must_use]
+    pub fn end(&self, index: usize) -> Option<usize> {
+        self.ends.get(index)
     }
 
     /// The names of each record, in ascending order of the records' addresses. One pass over the table.

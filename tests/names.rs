@@ -23,12 +23,18 @@ fn by_hand() -> Vec<u8> {
     let stream_at = table.len();
     table.extend([8, 1, 241, 0, 3, 0, 1, 2, 3, 0]);
     let stream_len = 10;
+    table.resize(table.len().next_multiple_of(4), 0);
+    // One end: the second record's function has 40 bytes.
+    let ends_at = table.len();
+    for word in [1_u32, 1, 40] {
+        table.extend(word.to_le_bytes());
+    }
     table.resize(table.len().next_multiple_of(8), 0);
 
     let total = table.len() as u32;
     let mut put = |at: usize, bytes: &[u8]| table[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"AFTNAMES");
-    put(8, &1_u16.to_le_bytes());
+    put(8, &2_u16.to_le_bytes());
     put(10, &96_u16.to_le_bytes());
     put(12, &1_u32.to_le_bytes());
     put(16, &total.to_le_bytes());
@@ -43,6 +49,7 @@ fn by_hand() -> Vec<u8> {
     put(80, &(markers_at as u32).to_le_bytes());
     put(84, &(stream_at as u32).to_le_bytes());
     put(88, &(stream_len as u32).to_le_bytes());
+    put(92, &(ends_at as u32).to_le_bytes());
     seal(&mut table);
     table
 }
@@ -78,6 +85,10 @@ fn a_table_from_the_document_is_read() {
     );
     assert_eq!(text(&names, 1), Some(vec![]));
     assert_eq!(text(&names, 2), None);
+    assert_eq!(
+        [0, 1, 2].map(|index| names.end(index)),
+        [None, Some(40), None]
+    );
     assert_eq!(
         names.belongs_to([0x4000_1000, 0x4000_1020].into_iter()),
         Ok(())
@@ -121,7 +132,7 @@ fn each_impossible_field_is_told_with_offset_value_and_limit() {
         (80, good.len() as u32, header(80, total, total - 4)),
         (84, good.len() as u32, header(84, total, total - 10)),
         (88, u32::MAX, header(88, u32::MAX.into(), total)),
-        (92, 1, header(92, 1, 0)),
+        (92, good.len() as u32, header(92, total, total - 4)),
     ];
     for (at, value, expected) in table {
         let mut bad = good.clone();
@@ -144,14 +155,13 @@ fn other_files_other_versions_and_damage_are_told_apart() {
         }
     );
     bad = good.clone();
-    bad[8] = 2;
-    assert_eq!(
-        Names::parse(&bad).unwrap_err(),
-        NamesError::Version {
-            found: 2,
-            expected: 1
-        }
-    );
+    // One before and one behind.
+    for found in [1, 3] {
+        bad[8] = found;
+        let (found, expected) = (found.into(), 2);
+        let error = NamesError::Version { found, expected };
+        assert_eq!(Names::parse(&bad).unwrap_err(), error);
+    }
     bad = good.clone();
     *bad.last_mut().unwrap() ^= 1;
     assert!(matches!(
@@ -244,6 +254,45 @@ fn entries_that_are_cut_off_or_not_where_their_marker_says_are_refused() {
         seal(&mut bad);
         let refused = Names::parse(&bad).unwrap_err();
         assert_eq!(refused, NamesError::Entry { index }, "{change:?}");
+    }
+}
+
+/// Of as many ends as there is no room for the part's place is told; of a wrong order that it is wrong.
+#[test]
+fn ends_that_nobody_could_find_are_refused() {
+    let good = by_hand();
+    let at = u32::from_le_bytes(*good[92..].first_chunk().unwrap()) as usize;
+    let total = good.len() as u64;
+    let refused = |at: usize, word: u32| {
+        let mut bad = good.clone();
+        bad[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        seal(&mut bad);
+        Names::parse(&bad)
+            .map(|names| names.end(1))
+            .map_err(|error| (error, at))
+    };
+    for (count, bytes) in [(9, 76), (u32::MAX, u64::from(u32::MAX) * 8 + 4)] {
+        let error = NamesError::Header {
+            offset: 92,
+            found: at as u64,
+            expected: total.saturating_sub(bytes),
+        };
+        assert_eq!(refused(at, count), Err((error, at)), "{count} ends");
+    }
+    assert_eq!(refused(at, 0), Ok(None));
+    // There are two records.
+    assert_eq!(refused(at + 4, 2), Err((NamesError::Ends, at + 4)));
+    assert_eq!(refused(at + 4, 0), Ok(None));
+    // A second end whose record is the same, or one before.
+    for rank in [0, 1_u32] {
+        let mut bad = good.clone();
+        bad.extend([0; 8]);
+        let total = bad.len() as u32;
+        bad[16..20].copy_from_slice(&total.to_le_bytes());
+        bad[at..at + 4].copy_from_slice(&2_u32.to_le_bytes());
+        bad[at + 12..at + 16].copy_from_slice(&rank.to_le_bytes());
+        seal(&mut bad);
+        assert_eq!(Names::parse(&bad).unwrap_err(), NamesError::Ends, "{rank}");
     }
 }
 

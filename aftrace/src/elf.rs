@@ -16,6 +16,9 @@ use crate::names::Record;
 /// From a record, the address of the first NOP, to the function's entry: two NOPs stand before it.
 pub const PREFIX_BYTES: u64 = 8;
 
+/// Less than this between a function and the next record is no code: functions are aligned to so much.
+const PADDING_BYTES: u64 = 8;
+
 const RECORDS: &str = "__patchable_function_entries";
 const NAMES: &str = "ftrace_names";
 /// Names of all records together: each has a copy of those at its address.
@@ -92,6 +95,8 @@ pub struct Callsite {
     pub record: u64,
     /// All symbols at the entry, ordered by path, then by symbol. Several where identical functions were merged.
     pub functions: Vec<Function>,
+    /// Bytes of the longest of them; 0 where no symbol says.
+    pub size: u64,
 }
 
 impl Callsite {
@@ -99,6 +104,14 @@ impl Callsite {
     #[must_use]
     pub fn entry(&self) -> u64 {
         self.record.wrapping_add(PREFIX_BYTES)
+    }
+
+    /// Bytes from the entry to the end, where more than the padding lies between it and `next`.
+    fn end_before(&self, next: u64) -> Option<u32> {
+        let end = self.entry().checked_add(self.size)?;
+        let gap = next.checked_sub(end)?;
+        let is_known = self.size > 0 && gap >= PADDING_BYTES;
+        is_known.then(|| u32::try_from(self.size).ok())?
     }
 
     /// The paths, each once.
@@ -172,11 +185,16 @@ impl<'a> Kernel<'a> {
             let records = records.len();
             return Err(ElfError::TooManyNames { records, names });
         }
+        let sizes = kernel.read_sizes();
         kernel.callsites = records
             .into_iter()
             .map(|record| Callsite {
                 record,
                 functions: of(&record).cloned().unwrap_or_default(),
+                size: sizes
+                    .get(&record.wrapping_add(PREFIX_BYTES))
+                    .copied()
+                    .unwrap_or_default(),
             })
             .collect();
         Ok(kernel)
@@ -191,11 +209,15 @@ impl<'a> Kernel<'a> {
     /// The callsites as the name table wants them.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
+        let last = self.symbol("__ftrace_text_end").unwrap_or(u64::MAX);
+        let nexts = self.callsites.iter().skip(1).map(|c| c.record);
         self.callsites
             .iter()
-            .map(|c| Record {
+            .zip(nexts.chain([last]))
+            .map(|(c, next)| Record {
                 address: c.record,
                 names: c.paths(),
+                end: c.end_before(next),
             })
             .collect()
     }
@@ -329,6 +351,17 @@ impl<'a> Kernel<'a> {
         let end = start.checked_add(range.end - range.start)?;
         let file = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
         (end <= offset.checked_add(size)? && file.end <= self.data.len()).then_some(file)
+    }
+
+    /// Of the longest function that begins at each address.
+    fn read_sizes(&self) -> BTreeMap<u64, u64> {
+        let mut sizes = BTreeMap::new();
+        let functions = self.file.symbols();
+        for symbol in functions.filter(|s| s.kind() == SymbolKind::Text && s.is_definition()) {
+            let size = sizes.entry(symbol.address()).or_default();
+            *size = symbol.size().max(*size);
+        }
+        sizes
     }
 
     fn read_functions(&self) -> Result<BTreeMap<u64, Vec<Function>>, ElfError> {

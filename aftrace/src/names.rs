@@ -17,6 +17,8 @@ pub struct Record {
     pub address: u64,
     /// Paths of the functions that begin there; none where the ELF file has no symbol.
     pub names: Vec<String>,
+    /// Bytes from the function's entry to its end, where code without a record stands behind it.
+    pub end: Option<u32>,
 }
 
 /// Why names cannot be written.
@@ -108,6 +110,7 @@ pub fn encode(records: &[Record], build_id: &[u8]) -> Result<Vec<u8>, EncodeErro
     );
     let markers_at = append(&mut table, &markers);
     let stream_at = append(&mut table, &stream);
+    let ends_at = append(&mut table, &ends(records)?);
     table.resize(table.len().next_multiple_of(8), 0);
 
     let total = narrow(table.len())?;
@@ -131,9 +134,24 @@ pub fn encode(records: &[Record], build_id: &[u8]) -> Result<Vec<u8>, EncodeErro
     put(field::MARKERS_AT, &narrow(markers_at)?.to_le_bytes());
     put(field::STREAM_AT, &narrow(stream_at)?.to_le_bytes());
     put(field::STREAM_LEN, &narrow(stream.len())?.to_le_bytes());
+    put(field::ENDS_AT, &narrow(ends_at)?.to_le_bytes());
     let checksum = format::checksum(&table);
     table[field::CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
     Ok(table)
+}
+
+/// How many functions have an end, and for each the rank of its record and the end.
+fn ends(records: &[Record]) -> Result<Vec<u8>, EncodeError> {
+    let ends = records.iter().enumerate();
+    let ends: Vec<(usize, u32)> = ends
+        .filter_map(|(rank, record)| Some((rank, record.end?)))
+        .collect();
+    let mut part = narrow(ends.len())?.to_le_bytes().to_vec();
+    for (rank, end) in ends {
+        part.extend(narrow(rank)?.to_le_bytes());
+        part.extend(end.to_le_bytes());
+    }
+    Ok(part)
 }
 
 fn check(records: &[Record], build_id: &[u8]) -> Result<(), EncodeError> {

@@ -2,14 +2,13 @@
 
 mod fixture;
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use fixture::{Fixture, TEXT};
+use fixture::{Fixture, TEXT, executable};
 
 const OWN: &str = "_ZN14aarch64_ftrace3ops3Ops8register17h0123456789abcdefE";
 const USER: &str = "_ZN4demo4main17h0123456789abcdefE";
@@ -179,8 +178,7 @@ fn ctrl_c_exits_with_130_however_fast_qemu_ends() {
     let kernel = directory.kernel(|_| {});
     let qemu = directory.0.path().join("qemu");
     let script = "#!/bin/sh\ntrap 'exit 0' INT\necho ready\nwhile :; do sleep 0.1; done\n";
-    fs::write(&qemu, script).unwrap();
-    fs::set_permissions(&qemu, Permissions::from_mode(0o755)).unwrap();
+    executable(&qemu, script.as_bytes());
     let mut codes = Vec::new();
     for _ in 0..50 {
         let mut child = Command::new(env!("CARGO_BIN_EXE_aftrace"))
@@ -223,8 +221,7 @@ fn run_ends_with_qemu_whoever_else_holds_its_console() {
              until [ -e {begun:?} ]; do sleep 0.01; done\n\
              yes x | head -n 20000\necho last\nexit 3\n"
         );
-        fs::write(&qemu, script).unwrap();
-        fs::set_permissions(&qemu, Permissions::from_mode(0o755)).unwrap();
+        executable(&qemu, script.as_bytes());
         let (code, out, err) = aftrace(
             &["run", "--qemu", &qemu.display().to_string()],
             &kernel,
@@ -272,8 +269,7 @@ fn qemu_is_asked_to_end_before_it_is_ended() {
         let script = format!(
             "#!/bin/sh\ntrap 'touch {asked:?}; exit 0' TERM\necho ready\n{then}\nwhile :; do sleep 0.1; done\n"
         );
-        fs::write(&qemu, script).unwrap();
-        fs::set_permissions(&qemu, Permissions::from_mode(0o755)).unwrap();
+        executable(&qemu, script.as_bytes());
         let mut child = Command::new(env!("CARGO_BIN_EXE_aftrace"))
             .args(verb)
             .arg("--qemu")

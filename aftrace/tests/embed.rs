@@ -62,6 +62,33 @@ fn names_arrive_in_order_of_address_with_all_aliases() {
     );
 }
 
+/// Functions of 48 bytes, each with its next record directly behind it but for the padding, or with more between.
+#[test]
+fn a_function_with_other_code_behind_it_has_an_end() {
+    let functions = [(0x48, "a"), (0x80, "b"), (0xC8, "c"), (0x100, "d")];
+    let mut fixture = Fixture::new(&functions);
+    let ends = |fixture: &Fixture| {
+        let mut bytes = fixture.build();
+        embed_bytes(&mut bytes).unwrap();
+        [0, 1, 2, 3].map(|index| embedded(&bytes).end(index))
+    };
+    // No symbol says how long they are.
+    assert_eq!(ends(&fixture), [None; 4]);
+    fixture.size = 0x30;
+    // 0x78 is the next record; then 16 bytes more; then it again. Nobody says where the text ends.
+    assert_eq!(ends(&fixture), [None, Some(0x30), None, Some(0x30)]);
+    let text = [
+        ("__ftrace_text_start", TEXT),
+        ("__ftrace_text_end", TEXT + 0x134),
+    ];
+    fixture.symbols = text.to_vec();
+    assert_eq!(ends(&fixture), [None, Some(0x30), None, None]);
+    fixture.traced.remove(2);
+    let mut bytes = fixture.build();
+    embed_bytes(&mut bytes).unwrap();
+    assert_eq!(embedded(&bytes).end(1), Some(0x30), "one of c's size too");
+}
+
 #[test]
 fn position_independent_kernels_have_their_records_in_relocations() {
     let mut fixture = Fixture::new(&FUNCTIONS);

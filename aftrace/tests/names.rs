@@ -20,6 +20,7 @@ fn records(names: &[Vec<String>]) -> Vec<Record> {
         .map(|(i, n)| Record {
             address: at(i),
             names: n.clone(),
+            end: (i % 3 == 1).then_some(8 * i as u32),
         })
         .collect()
 }
@@ -51,6 +52,7 @@ proptest! {
         for (i, expected) in names.iter().enumerate() {
             let got: Vec<String> = read.get(i).unwrap().map(|n| n.to_string()).collect();
             prop_assert_eq!(&got, expected);
+            prop_assert_eq!(read.end(i), records[i].end.map(|end| end as usize));
         }
         prop_assert!(read.get(names.len()).is_none());
     }
@@ -145,6 +147,7 @@ fn input_beyond_the_format_is_an_error() {
     let one = |address, name: &str| Record {
         address,
         names: vec![name.to_owned()],
+        end: None,
     };
     assert_eq!(
         encode(&[one(16, "a"), one(8, "b")], b""),
@@ -193,6 +196,7 @@ fn real_names_are_small() {
         .map(|(address, name)| Record {
             address,
             names: vec![name],
+            end: None,
         })
         .collect();
     let plain: usize = records.iter().map(|r| r.names[0].len()).sum();

@@ -77,7 +77,7 @@ fn walk(section: &[u8]) -> bool {
         format!("{names:?}"),
         names.belongs_to([1, 2].into_iter()),
     );
-    let mut entries = 0;
+    let (mut entries, mut ends) = (0, 0);
     for aliases in &names {
         let by_rank = names.get(entries);
         let mut by_rank = by_rank.expect("each rank below the count has an entry");
@@ -88,10 +88,12 @@ fn walk(section: &[u8]) -> bool {
             let _ = name.to_string();
         }
         assert!(by_rank.next().is_none(), "a name by rank alone");
+        ends += usize::from(names.end(entries).is_some());
         entries += 1;
     }
     assert_eq!(entries, names.count());
-    assert!(names.get(entries).is_none());
+    assert!(names.get(entries).is_none() && names.end(entries).is_none());
+    assert!(ends <= names.size() / format::END_SIZE);
     true
 }
 

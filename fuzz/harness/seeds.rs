@@ -76,6 +76,7 @@ pub fn names() -> Vec<Vec<u8>> {
                 names: (0..i % 3)
                     .map(|k| format!("demo::module{}::call{k}", i % 7))
                     .collect(),
+                end: (i % 5 == 2).then_some(40),
             })
             .collect();
         encode(&records, &[0xB1; 20]).expect("a table")

@@ -56,6 +56,8 @@ pub enum NamesError {
         /// Rank of the record.
         index: usize,
     },
+    /// The ends are not in the order of their records, or of records that there are not.
+    Ends,
     /// The table names the callsites of another build.
     OtherKernel {
         /// Layout hash of the running kernel.
@@ -100,6 +102,7 @@ impl fmt::Display for NamesError {
                 f,
                 "name table: the entry of record {index} is cut off, or not where its marker says: embed again"
             ),
+            Self::Ends => f.write_str("name table: the ends are not in the order of their records: embed again"),
             Self::OtherKernel { found, expected } => write!(
                 f,
                 "name table of another build: its layout hash is {expected:#018x}, this kernel's is {found:#018x}: \

@@ -1,4 +1,4 @@
-//! The bytes of the name table, version 1: what the reader here and the writer in `aftrace` share.
+//! The bytes of the name table, version 2: what the reader here and the writer in `aftrace` share.
 //!
 //! `docs/names-format.md` describes them to the byte. Offsets are from the start of the table; all is little endian.
 #![forbid(unsafe_code)]
@@ -8,7 +8,7 @@ use core::ops::Range;
 /// First eight bytes of each table, reserved or embedded.
 pub const MAGIC: [u8; 8] = *b"AFTNAMES";
 /// The version this crate reads and `aftrace` writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Length of the header in bytes; the first byte after it belongs to the payload.
 pub const HEADER_SIZE: usize = 96;
 
@@ -55,8 +55,8 @@ pub mod field {
     pub const STREAM_AT: Range<usize> = 84..88;
     /// u32, bytes of the stream.
     pub const STREAM_LEN: Range<usize> = 88..92;
-    /// u32, zero.
-    pub const ZERO: Range<usize> = 92..96;
+    /// u32, offset of the ends.
+    pub const ENDS_AT: Range<usize> = 92..96;
 }
 
 /// A code byte below this stands alone; from here on it takes the next byte with it: `(byte - 240) << 8 | next` is the symbol.
@@ -69,6 +69,8 @@ pub const MAX_SYMBOLS: usize = 4096;
 pub const MAX_RULES: usize = MAX_SYMBOLS - FIRST_RULE as usize;
 /// Bytes of one rule: two symbols of twelve bits.
 pub const RULE_SIZE: usize = 3;
+/// Bytes of one end: the rank of a record, and from its function's entry to the end.
+pub const END_SIZE: usize = 8;
 /// The code byte between two aliases of one record.
 pub const SEPARATOR: u8 = 0;
 /// One marker for this many records.

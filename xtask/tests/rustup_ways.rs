@@ -2,9 +2,9 @@
 //! The rustup, rustc and cargo of these tests are scripts in a folder of their own: nothing is fetched, nothing is built.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Answers who it is as the real compiler does, but for its place.
 const RUSTC: &str = r#"#!/bin/sh
@@ -84,9 +84,17 @@ fn real_rustc() -> PathBuf {
 
 fn script(folder: &Path, name: &str, text: &str) {
     fs::create_dir_all(folder).unwrap();
-    let file = folder.join(name);
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    // Another process writes it: what a thread that starts a program has open for writing cannot be started (execve(2), ETXTBSY).
+    let mut install = Command::new("install")
+        .args(["-m", "755", "/dev/stdin"])
+        .arg(folder.join(name))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = install.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    assert!(install.wait().unwrap().success());
 }
 
 #[test]

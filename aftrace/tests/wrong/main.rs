@@ -111,7 +111,8 @@ fn what_may_not_be_read_or_written_is_said() {
     fs::create_dir(path.join("mine")).expect("a folder");
     fs::write(path.join("mine/secret"), b"x").expect("a file");
     fs::copy(path.join("kernel"), path.join("mine/kernel")).expect("a file");
-    fs::copy(PROGRAM, path.join("aftrace")).expect("room");
+    let program = fs::read(PROGRAM).expect("a file");
+    fixture::executable(&path.join("aftrace"), &program);
     mode("", 0o755);
     mode("mine/secret", 0);
     mode("mine", 0o555);

@@ -1,8 +1,7 @@
 //! What is written: whole or not at all, to the standard output, from the standard input.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -209,8 +208,7 @@ fn a_closed_standard_output_is_no_end_of_what_is_written_beside_it() {
     let script = "#!/bin/sh\n\
         for a; do case $a in *mem-path=*) cp region \"${a##*mem-path=}\";; esac; done\n\
         cat serial; echo text; exit 5\n";
-    fs::write(path.join("qemu"), script).expect("room");
-    fs::set_permissions(path.join("qemu"), Permissions::from_mode(0o755)).expect("a file");
+    super::fixture::executable(&path.join("qemu"), script.as_bytes());
     let own = "_ZN14aarch64_ftrace3ops3Ops8register17h0123456789abcdefE";
     let mut fixture = super::Fixture::new(&[(0x48, own)]);
     fixture.build_id = None;

@@ -7,6 +7,7 @@ use aarch64_ftrace::record::{Item, RecordError, RecordMemory, Recorder, Sizes, S
 use aarch64_ftrace::trace::{Event, Type};
 use aarch64_ftrace::{Counts, Mode, ReturnStack};
 use alloc::string::ToString as _;
+use core::fmt::{self, Display};
 use virt::{print, println};
 
 /// The recorder under test.
@@ -207,10 +208,18 @@ fn kind(event: Event) -> Type {
 }
 
 /// The function that an address of the text, given by its low 32 bits, lies in; Display prints it.
-pub fn name(low: u32) -> impl core::fmt::Display {
-    let address = sure(RECORDER.header()).text_address(low);
-    match FTRACE.symbol(address as usize) {
-        Some(symbol) => symbol.name,
-        None => panic!("{address:#x} is in no function"),
+pub fn name(low: u32) -> impl Display {
+    Place(sure(RECORDER.header()).text_address(low) as usize)
+}
+
+/// An address of the text: as the function that it lies in, where it lies in one.
+pub struct Place(pub usize);
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match FTRACE.symbol(self.0) {
+            Some(symbol) => symbol.name.fmt(f),
+            None => write!(f, "no function, {:#x}", self.0),
+        }
     }
 }

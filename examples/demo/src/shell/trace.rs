@@ -303,7 +303,7 @@ pub fn function(ip: usize) -> String {
 
 /// An address as function and offset.
 fn place(address: usize) -> String {
-    // Asm has no record, so the tracer would name the function before it.
+    // Asm has no record, and so no name.
     let vectors = virt::trap::vectors();
     if vectors.contains(&address) {
         return format!("virt_vectors+{:#x}", address - vectors.start);

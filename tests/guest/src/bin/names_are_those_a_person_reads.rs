@@ -9,6 +9,7 @@
 
 use aarch64_ftrace::Mode;
 use core::hint::black_box;
+use guest::FTRACE;
 use guest::record::{RECORDER, counts, install, sure};
 use virt::println;
 
@@ -71,8 +72,32 @@ mod shop {
     }
 }
 
+// Code without a record, which stands behind some function: no name is right for it.
+core::arch::global_asm!(
+    ".pushsection .text.without_a_record, \"ax\"",
+    ".global without_a_record",
+    ".type without_a_record, %function",
+    "without_a_record:",
+    ".rept 16",
+    "nop",
+    ".endr",
+    "ret",
+    ".size without_a_record, . - without_a_record",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn without_a_record();
+}
+
 fn main() {
     guest::init();
+    let asm = without_a_record as *const () as usize;
+    for offset in [4, 16, 64] {
+        if let Some(symbol) = FTRACE.symbol(asm + offset) {
+            println!("asm is taken for {symbol}");
+        }
+    }
     install(Mode::Overwrite, 1);
     let config = match FTRACE_BOOT_CONFIG.config() {
         Ok(config) => config,

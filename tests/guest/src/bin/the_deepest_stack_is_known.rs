@@ -15,7 +15,7 @@ use aarch64_ftrace::{
 use core::arch::global_asm;
 use core::hint::{black_box, spin_loop};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use guest::record::{RECORDER, install, sure};
+use guest::record::{Place, RECORDER, install, sure};
 use guest::returns::{frames, interrupted};
 use guest::{FTRACE, irq, probe, register, unregister, without_area};
 use virt::{board, cores, println};
@@ -153,13 +153,6 @@ fn deepest(core: usize) -> DeepStack {
     }
 }
 
-fn name(address: usize) -> impl core::fmt::Display {
-    let Some(symbol) = FTRACE.symbol(address) else {
-        panic!("{address:#x} is in no function");
-    };
-    symbol.name
-}
-
 fn fine(applied: Result<Applied, Error>) -> Applied {
     sure(applied.map_err(RecordError::from))
 }
@@ -180,14 +173,14 @@ fn compare(what: &str, all_exact: bool) {
         deep.frames().map(|frame| frame.size).sum::<u64>(),
         deep.bytes()
     );
-    println!("{what}: at the entry of {}", name(deep.ip()));
+    println!("{what}: at the entry of {}", Place(deep.ip()));
     for (high, frame) in noted.zip(deep.frames()) {
         assert_eq!(frame.size, high - low, "{what}: {frame:?}\n{deep}");
         assert_eq!(frame.depth, bounds.end as u64 - low, "{what}: {frame:?}");
         assert!(frame.is_exact || !all_exact, "{what}: {frame:?}\n{deep}");
         println!(
             "  {} is as large as SP says",
-            name(frame.return_address - 4)
+            Place(frame.return_address - 4)
         );
         low = high;
     }
@@ -316,7 +309,7 @@ fn main() {
     let deep = deepest(1);
     assert_eq!((deep.core(), STACKS.missed()), (1, 0));
     assert_eq!(STACKS.max_bytes(1), Some(deep.bytes()));
-    println!("the other core's: at the entry of {}", name(deep.ip()));
+    println!("the other core's: at the entry of {}", Place(deep.ip()));
     start(2);
     assert!(STACKS.deepest(2).is_none() && STACKS.max_bytes(2).is_none());
     println!("without a slot: {} missed", STACKS.missed());
