@@ -198,7 +198,12 @@ impl Writer<'_> {
         }
         // The return address may be another function's first.
         let call = parent.wrapping_sub(4);
-        self.function(call);
+        if self.symbols.is_nobody(parent) {
+            let nobody = self.symbols.caller(parent);
+            self.names.insert(self.symbols.entry(call), nobody);
+        } else {
+            self.function(call);
+        }
         self.symbols.header().text_address(call)
     }
 
