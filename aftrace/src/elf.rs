@@ -86,6 +86,8 @@ pub struct Function {
     pub symbol: String,
     /// As a person filters by it.
     pub path: String,
+    /// Bytes; 0 where the symbol does not say.
+    pub size: u64,
 }
 
 /// A record and the functions that begin there.
@@ -95,8 +97,6 @@ pub struct Callsite {
     pub record: u64,
     /// All symbols at the entry, ordered by path, then by symbol. Several where identical functions were merged.
     pub functions: Vec<Function>,
-    /// Bytes of the longest of them; 0 where no symbol says.
-    pub size: u64,
 }
 
 impl Callsite {
@@ -106,12 +106,13 @@ impl Callsite {
         self.record.wrapping_add(PREFIX_BYTES)
     }
 
-    /// Bytes from the entry to the end, where more than the padding lies between it and `next`.
+    /// Bytes from the entry to the end of the longest, where more than the padding lies between it and `next`.
     fn end_before(&self, next: u64) -> Option<u32> {
-        let end = self.entry().checked_add(self.size)?;
+        let size = self.functions.iter().map(|f| f.size).max()?;
+        let end = self.entry().checked_add(size)?;
         let gap = next.checked_sub(end)?;
-        let is_known = self.size > 0 && gap >= PADDING_BYTES;
-        is_known.then(|| u32::try_from(self.size).ok())?
+        let is_known = size > 0 && gap >= PADDING_BYTES;
+        is_known.then(|| u32::try_from(size).ok())?
     }
 
     /// The paths, each once.
@@ -185,16 +186,11 @@ impl<'a> Kernel<'a> {
             let records = records.len();
             return Err(ElfError::TooManyNames { records, names });
         }
-        let sizes = kernel.read_sizes();
         kernel.callsites = records
             .into_iter()
             .map(|record| Callsite {
                 record,
                 functions: of(&record).cloned().unwrap_or_default(),
-                size: sizes
-                    .get(&record.wrapping_add(PREFIX_BYTES))
-                    .copied()
-                    .unwrap_or_default(),
             })
             .collect();
         Ok(kernel)
@@ -353,17 +349,6 @@ impl<'a> Kernel<'a> {
         (end <= offset.checked_add(size)? && file.end <= self.data.len()).then_some(file)
     }
 
-    /// Of the longest function that begins at each address.
-    fn read_sizes(&self) -> BTreeMap<u64, u64> {
-        let mut sizes = BTreeMap::new();
-        let functions = self.file.symbols();
-        for symbol in functions.filter(|s| s.kind() == SymbolKind::Text && s.is_definition()) {
-            let size = sizes.entry(symbol.address()).or_default();
-            *size = symbol.size().max(*size);
-        }
-        sizes
-    }
-
     fn read_functions(&self) -> Result<BTreeMap<u64, Vec<Function>>, ElfError> {
         let mut functions = BTreeMap::<u64, Vec<Function>>::new();
         for symbol in self.file.symbols() {
@@ -377,6 +362,7 @@ impl<'a> Kernel<'a> {
             let function = Function {
                 symbol: symbol_name.to_owned(),
                 path: demangle::path(symbol_name),
+                size: symbol.size(),
             };
             functions
                 .entry(symbol.address())
@@ -387,8 +373,9 @@ impl<'a> Kernel<'a> {
             return Err(ElfError::NoSymbols);
         }
         for aliases in functions.values_mut() {
-            aliases.sort_by(|a, b| (&a.path, &a.symbol).cmp(&(&b.path, &b.symbol)));
-            aliases.dedup();
+            aliases.sort_by(|a, b| (&a.path, &a.symbol, b.size).cmp(&(&b.path, &b.symbol, a.size)));
+            // Of one symbol that is there twice, the longer.
+            aliases.dedup_by(|a, b| a.symbol == b.symbol);
         }
         Ok(functions)
     }

@@ -302,6 +302,13 @@ impl Trace {
         self.cores.values().map(|core| core.events).sum()
     }
 
+    /// A task's name, as a person reads it.
+    #[must_use]
+    pub fn task_name(&self, id: u32) -> String {
+        let name = self.tasks.get(&id).cloned();
+        name.unwrap_or_else(|| format!("task {id}"))
+    }
+
     /// The events in the order of their time; those of one core in the order in which they stand.
     ///
     /// # Errors

@@ -248,12 +248,7 @@ impl<W: Write> Printer<'_, W> {
     fn task(&self, task: Task) -> String {
         match task {
             Task::Core(_) => "-".to_owned(),
-            Task::Id(id) => self
-                .trace
-                .tasks
-                .get(&id)
-                .cloned()
-                .unwrap_or_else(|| format!("task {id}")),
+            Task::Id(id) => self.trace.task_name(id),
         }
     }
 

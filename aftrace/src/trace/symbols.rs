@@ -234,7 +234,7 @@ impl Symbols {
     }
 
     /// Whether nobody is returned to, as by the first function of a task.
-    pub(super) fn is_nobody(&self, parent: u32) -> bool {
+    fn is_nobody(&self, parent: u32) -> bool {
         let call = self.header.text_address(parent.wrapping_sub(4));
         parent == 0 && call.wrapping_sub(self.header.text_start) >= self.header.text_bytes
     }

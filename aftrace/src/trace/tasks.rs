@@ -136,9 +136,6 @@ pub fn write(
 fn name(trace: &Trace, task: Task) -> String {
     match task {
         Task::Core(core) => format!("core {core}, no task"),
-        Task::Id(id) => {
-            let name = trace.tasks.get(&id).cloned();
-            name.unwrap_or_else(|| format!("task {id}"))
-        }
+        Task::Id(id) => trace.task_name(id),
     }
 }

@@ -197,14 +197,11 @@ impl Writer<'_> {
             return header.text_address(parent);
         }
         // The return address may be another function's first.
-        let call = parent.wrapping_sub(4);
-        if self.symbols.is_nobody(parent) {
-            let nobody = self.symbols.caller(parent);
-            self.names.insert(self.symbols.entry(call), nobody);
-        } else {
-            self.function(call);
-        }
-        self.symbols.header().text_address(call)
+        let (call, symbols) = (parent.wrapping_sub(4), self.symbols);
+        self.names
+            .entry(symbols.entry(call))
+            .or_insert_with(|| joined(&symbols.caller(parent)));
+        symbols.header().text_address(call)
     }
 
     fn event(
